@@ -1,0 +1,1 @@
+"""The boot lab: verdicts are proved by booting."""

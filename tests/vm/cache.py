@@ -1,0 +1,72 @@
+"""Keep what is dear to build, keyed by what it is made of; only whole entries are ever seen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+DONE = ".whole"
+
+
+def folder() -> Path:
+    """Where trees and disks are kept: MIGPREP_LAB, else /var/cache/migprep-lab."""
+    return Path(os.environ.get("MIGPREP_LAB", "/var/cache/migprep-lab"))
+
+
+def key(*ingredients: str) -> str:
+    """A short name for exactly these ingredients."""
+    return hashlib.sha256("\0".join(ingredients).encode()).hexdigest()[:16]
+
+
+def is_whole(entry: Path) -> bool:
+    """Whether an entry was finished and its files still have the sizes they had then."""
+    try:
+        listed = (entry / DONE).read_text().splitlines()
+    except OSError:
+        return False
+    for line in listed:
+        size, _, name = line.partition(" ")
+        path = entry / name
+        if not path.is_file() or path.stat().st_size != int(size):
+            return False
+    return True
+
+
+def entry(kind: str, name: str, build: Callable[[Path], None]) -> Path:
+    """Give back the finished folder for this key, building it first when it is absent or broken."""
+    path = folder() / kind / name
+    if is_whole(path):
+        return path
+    discard(path)
+    half = path.with_name(f"{path.name}.half.{os.getpid()}")
+    discard(half)
+    half.mkdir(parents=True)
+    try:
+        build(half)
+        files = [file for file in half.iterdir() if file.is_file()]
+        (half / DONE).write_text("".join(f"{file.stat().st_size} {file.name}\n" for file in files))
+        os.sync()
+        half.rename(path)
+    except BaseException:
+        discard(half)
+        raise
+    return path
+
+
+def sweep() -> None:
+    """Remove what interrupted builds left behind: halves whose builder is gone."""
+    for half in folder().glob("*/*.half.*"):
+        pid = half.name.rpartition(".")[2]
+        if not Path("/proc", pid).exists():
+            discard(half)
+
+
+def discard(path: Path) -> None:
+    """Remove an entry, whatever state it is in."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)

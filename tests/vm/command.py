@@ -1,0 +1,89 @@
+"""The only place where the lab starts a process: argument list, own group, killed as a group."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class LabError(Exception):
+    """The lab cannot go on; the text is one sentence for the person who ran it."""
+
+
+# Which Debian package brings which tool.
+PACKAGES = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mmdebstrap": "mmdebstrap",
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.btrfs": "btrfs-progs",
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
+    "sfdisk": "fdisk",
+    "linux.uml": "user-mode-linux",
+    "unshare": "util-linux",
+    "virt-v2v": "virt-v2v",
+    "nbdkit": "nbdkit",
+}
+
+
+def require(*tools: str) -> None:
+    """Refuse to start without a tool, naming the one line that installs all that is missing."""
+    missing = [tool for tool in tools if shutil.which(tool, path=_path()) is None]
+    if missing:
+        packages = " ".join(sorted({PACKAGES.get(tool, tool) for tool in missing}))
+        raise LabError(f"missing {', '.join(missing)}: apt-get install {packages}")
+
+
+def _path() -> str:
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def start(argv: Sequence[str], log: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a process in a group of its own, its output in a log."""
+    environ = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", **(env or {})}
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            env=environ, start_new_session=True,
+        )  # fmt: skip
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process with everything it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def run(argv: Sequence[str], log: Path, limit: int, what: str, env: dict[str, str] | None = None) -> None:
+    """Run to the end; failing or overrunning is one sentence with the log's last words."""
+    process = start(argv, log, env)
+    try:
+        code = process.wait(timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{what}: not done after {limit} s; see {log}") from None
+    finally:
+        stop(process)
+    if code:
+        raise LabError(f"{what}: {_last_words(log)} (exit {code}; see {log})")
+
+
+def _last_words(log: Path) -> str:
+    text = log.read_text(errors="replace")
+    for sign, sentence in (
+        ("No space left on device", "no space left on the device"),
+        ("Temporary failure resolving", "no network: the archive's name does not resolve"),
+        ("Could not resolve", "no network: the archive's name does not resolve"),
+        ("Could not connect", "no network: the archive does not answer"),
+    ):
+        if sign in text:
+            return sentence
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "failed without a word"
