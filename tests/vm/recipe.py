@@ -90,7 +90,7 @@ def _files(scenario: Scenario, plan: Layout) -> str:
     text = "".join(_write(path, _filled(body, plan)) for path, body in written.items())
     if scenario.layout.startswith("luks"):
         text += 'chmod 600 "$T/etc/keys/lab.key"\n'
-    return text + f'chmod 600 "$T"/etc/netplan/*.yaml 2>/dev/null || :\n' + (
+    return text + 'chmod 600 "$T"/etc/netplan/*.yaml 2>/dev/null || :\n' + (
         f'chroot "$T" systemctl -q enable {network.ENABLE[scenario.network]}\n'
         'rm -f "$T"/etc/systemd/system/*/systemd-networkd-wait-online.service\n'
     )
@@ -155,6 +155,8 @@ def _partitions(scenario: Scenario, plan: Layout) -> str:
         roles.append(("root", plan.part("stack").mib - (200 if scenario.layout == "lvm" else 20)))
     if scenario.layout == "lvm":
         roles.append(("data", 64))
+    if scenario.layout == "luks-data":
+        roles = [(role, mib - 20 if role == "data" else mib) for role, mib in roles]
     for role, mib in roles:
         text += f'truncate -s {mib}M "$W/p/{role}"\n{makers[role]}\n'
     text += _stack(scenario, plan)
@@ -185,9 +187,6 @@ cp -a "$T/." "$W/mnt/@/"; umount "$W/mnt"; rmdir "$W/mnt"
     third = {"md": "mirror", "lvm": "data"}.get(scenario.layout, "data")
     mib = plan.part("data" if outer == "locked" else "stack").mib
     text = f'truncate -s {mib}M "$W/p/{outer}"\n'
-    if outer == "locked":
-        text = f'truncate -s {mib - 20}M "$W/p/data"\ne2fsck -fp "$W/p/data" || :; resize2fs "$W/p/data" {mib - 20}M\n' + text
-        text = text.replace("\ne2fsck", f'\nmkfs.ext4 -q -F -U {IDS["data"]} -d "$W/data" "$W/p/data"\n: e2fsck', 1)
     if third == "mirror":
         text += f'truncate -s {mib}M "$W/p/mirror"\n'
     text += 'mount -t tmpfs tmpfs "$T/run"\n' + _write("run/stack.sh", _filled((GUEST / "stack.sh").read_text(), plan))

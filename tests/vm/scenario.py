@@ -55,6 +55,7 @@ class Scenario(NamedTuple):
     files: tuple[tuple[str, str], ...] = ()
     replace: tuple[Replace, ...] = ()
     run: tuple[str, ...] = ()
+    run_last: tuple[str, ...] = ()
     source: Hardware = Hardware()
     targets: tuple[str, ...] = ("kvm",)
     target_cpu: str = "Nehalem"
@@ -143,7 +144,7 @@ _CHOICES = {
     "target-cpu": (),
 }
 _KEYS = (
-    *_CHOICES, "packages", "files", "replace", "run", "source", "targets", "finds", "smoke", "fix",
+    *_CHOICES, "packages", "files", "replace", "run", "run-last", "source", "targets", "finds", "smoke", "fix",
 )  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def parse(text: str, name: str, where: str) -> Scenario:
 def _value(reader: _Reader, key: str, node: yaml.Node) -> Any:
     if key in _CHOICES:
         return reader.text(node, _CHOICES[key])
-    if key in ("packages", "run"):
+    if key in ("packages", "run", "run-last"):
         return reader.texts(node)
     if key == "targets":
         return reader.texts(node, TARGETS)

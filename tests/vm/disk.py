@@ -1,0 +1,39 @@
+"""Built disks, cached by the text of the recipe that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import cache, command, tree
+from .recipe import recipe
+from .scenario import Scenario
+
+TOOLS = ("mmdebstrap", "unshare", "sfdisk", "mkfs.ext4")
+_BY_LAYOUT = {"lvm": "linux.uml", "md": "linux.uml", "luks-root": "linux.uml", "luks-data": "linux.uml", "btrfs": "mkfs.btrfs"}
+
+
+def tools(scenario: Scenario) -> tuple[str, ...]:
+    """What building this scenario's disk needs on the host."""
+    wanted = list(TOOLS)
+    if scenario.layout in _BY_LAYOUT:
+        wanted.append(_BY_LAYOUT[scenario.layout])
+    if scenario.loader == "extlinux":
+        wanted.append("linux.uml")
+    if "uefi" in scenario.loader or scenario.loader == "systemd-boot":
+        wanted += ["mcopy", "mkfs.vfat"]
+    return tuple(wanted)
+
+
+def disk(scenario: Scenario) -> Path:
+    """The folder that holds this scenario's disk (and 'more', where it has a second one)."""
+    command.require(*tools(scenario))
+    layers = [str(layer) for layer in tree.layers(scenario)]
+    script = recipe(scenario)
+    name = f"{scenario.name}-{cache.key(*layers, script)}"
+
+    def build(half: Path) -> None:
+        print(f"  disk {scenario.name} …", flush=True)
+        head = f"W={half}\nLAYERS={':'.join(layers)}\n"
+        tree.isolated(head + script, half, 900, f"disk {scenario.name}")
+
+    return cache.entry("disks", name, build)
