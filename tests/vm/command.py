@@ -14,6 +14,7 @@ class LabError(Exception):
     """The lab cannot go on; the text is one sentence for the person who ran it."""
 
 
+_running: set[subprocess.Popen[bytes]] = set()
 # Which Debian package brings which tool.
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -45,12 +46,15 @@ def _path() -> str:
 
 def start(argv: Sequence[str], log: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a process in a group of its own, its output in a log."""
+    die_with_us = ["setpriv", "--pdeathsig", "KILL", *argv]
     environ = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", **(env or {})}
     with log.open("ab") as out:
-        return subprocess.Popen(
-            list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+        process = subprocess.Popen(
+            die_with_us, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             env=environ, start_new_session=True,
         )  # fmt: skip
+    _running.add(process)
+    return process
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -60,6 +64,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass
     process.wait()
+    _running.discard(process)
+
+
+def stop_all() -> None:
+    """End every process that is still under way."""
+    for process in list(_running):
+        stop(process)
 
 
 def run(argv: Sequence[str], log: Path, limit: int, what: str, env: dict[str, str] | None = None) -> None:

@@ -1,0 +1,173 @@
+"""The lab's command line: python -m tests.vm list | build | run | table | v2v."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import datetime
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from . import cache, command, disk, machine, results, trial, v2v
+from .command import LabError
+from .results import Row
+from .scenario import TARGETS, Scenario, ScenarioError, load, load_all
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Do what was asked; the exit code is 0 when all is as it should be, 2 for a refusal."""
+    parser = _parser()
+    asked = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(asked.do(asked))
+    except (LabError, ScenarioError) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"lab: {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lab: stopped", file=sys.stderr)
+        return 130
+    finally:
+        command.stop_all()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="list|build|run|table|v2v")
+    for name, do, text in (
+        ("list", _list, "name every scenario and its story"),
+        ("build", _build, "build disks without booting them"),
+        ("run", _run, "boot, predict, compare"),
+        ("table", _table, "print the newest results"),
+        ("v2v", _v2v, "convert disks with virt-v2v and boot what comes out"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(do=do)
+        sub.add_argument("--results", type=Path, default=results.FILE, help="record of results")
+        if name in ("build", "run", "v2v"):
+            sub.add_argument("names", nargs="*", metavar="NAME")
+            sub.add_argument("--all", action="store_true", help="every scenario")
+            sub.add_argument("--smoke", action="store_true", help="only the few that prove the lab")
+        if name == "run":
+            sub.add_argument("--target", action="append", choices=TARGETS, help="only this target")
+            sub.add_argument("--jobs", type=int, default=2, choices=(1, 2), help="boots at a time")
+            sub.add_argument("--fix", action="store_true", help="also apply fixes and roll them back")
+            sub.add_argument("--fresh", action="store_true", help="boot targets again, known fate or not")
+    return parser
+
+
+def _chosen(asked: argparse.Namespace) -> list[Scenario]:
+    if asked.names:
+        return [load(name) for name in asked.names]
+    if not (asked.all or asked.smoke):
+        raise LabError("name scenarios, or say --all or --smoke")
+    return [scenario for scenario in load_all() if scenario.smoke or not asked.smoke]
+
+
+def _list(asked: argparse.Namespace) -> int:
+    for scenario in load_all():
+        mark = " [smoke]" if scenario.smoke else ""
+        print(f"{scenario.name}{mark} → {', '.join(scenario.targets)}\n    {scenario.story}")
+    return 0
+
+
+def _build(asked: argparse.Namespace) -> int:
+    cache.sweep()
+    for scenario in _chosen(asked):
+        print(f"{scenario.name}: {disk.disk(scenario)}", flush=True)
+    return 0
+
+
+def _table(asked: argparse.Namespace) -> int:
+    document, rows = results.load(asked.results)
+    if not rows:
+        raise LabError(f"no results yet in {asked.results}")
+    print(f"Measured {document['date']} with {_sentence(document['versions'])}.\n")
+    print(f"{results.table(rows)}\n\n{results.measure(rows)}")
+    return 0
+
+
+def _sentence(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _run(asked: argparse.Namespace) -> int:
+    cache.sweep()
+    scenarios = _chosen(asked)
+    command.require("qemu-system-x86_64", *(t for s in scenarios for t in disk.tools(s)))
+    product = machine.product(trial.CHECKOUT)
+    if product is None:
+        print("migprep has no command line in this checkout: no prediction", flush=True)
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
+    _, old = results.load(asked.results)
+    new: list[Row] = []
+    broken: list[str] = []
+
+    def one(scenario: Scenario) -> list[Row]:
+        targets = tuple(t for t in scenario.targets if not asked.target or t in asked.target)
+        return trial.run(scenario, targets, date, product, fresh=asked.fresh, fix=asked.fix)
+
+    with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
+        waiting = {pool.submit(one, scenario): scenario for scenario in scenarios}
+        try:
+            for done in concurrent.futures.as_completed(waiting):
+                try:
+                    new += done.result()
+                except (LabError, OSError) as error:
+                    broken.append(f"{waiting[done].name}: {error}")
+                    print(f"lab: {broken[-1]}", file=sys.stderr, flush=True)
+                    continue
+                results.save(results.merged(old, new), date, versions(), asked.results)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            command.stop_all()
+            raise
+    return _summary(old, new, broken)
+
+
+def _summary(old: list[Row], new: list[Row], broken: list[str]) -> int:
+    print(f"\n{results.table(new)}\n")
+    for change in results.changes(old, new):
+        print(f"changed: {change}")
+    for sentence in broken:
+        print(f"not measured: {sentence}")
+    print(results.measure(new))
+    failed = sum(not row.passed for row in new) + len(broken)
+    print(f"{len(new) + len(broken) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def versions() -> dict[str, str]:
+    """What the results were measured with."""
+    return {"QEMU": _first_line("qemu-system-x86_64", "--version"), "migprep": _commit()}
+
+
+def _first_line(*argv: str) -> str:
+    out = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    return out.split("\n")[0].partition("version ")[2].split(" ")[0] or "unknown"
+
+
+def _commit() -> str:
+    argv = ("git", "-C", str(trial.CHECKOUT), "describe", "--always", "--dirty")
+    out = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    return out.strip() or "unknown"
+
+
+def _v2v(asked: argparse.Namespace) -> int:
+    _, old = results.load(asked.results)
+    rows = v2v.compare(_chosen(asked), old)
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
+    results.save(results.merged(old, rows), date, versions(), asked.results)
+    print(f"\n{results.table(rows)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
