@@ -1,0 +1,288 @@
+"""The command line: parse, call the layers, print, return the exit code. Nothing else prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Callable
+
+import migprep
+
+if TYPE_CHECKING:
+    import argparse
+
+    from migprep.inspection import Inspection
+    from migprep.model import Result
+    from migprep.report.text import Style
+
+SEVERITIES = ("blocker", "high", "low", "info")
+USAGE, INTERRUPTED = 64, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb and option."""
+    import argparse
+
+    top = argparse.ArgumentParser(
+        prog="migprep",
+        description="Tells whether this Linux machine will boot, reach its network and keep its data on other virtual hardware.",
+        epilog="Exit codes: 0 nothing to do, 2 action needed, 3 unknown, 4 fix failed and undone, 5 a person must look, "
+        "6 refused, 64 usage, 65 bad site file, 69 platform, 75 locked, 77 needs root, 78 configuration, 1 internal error.",
+    )
+    top.add_argument("--version", action="version", version=f"migprep {migprep.__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    _check(verbs.add_parser("check", help="inspect the machine and say what stands in the way of the move"))
+    _fix(verbs.add_parser("fix", help="show what would be mended; with --apply, mend it"))
+    rollback = verbs.add_parser("rollback", help="restore every byte that fix changed")
+    rollback.add_argument("transaction", nargs="?", metavar="TRANSACTION", help="which one (default: the newest)")
+    rollback.add_argument("--root", metavar="DIR", help="a machine's files in a directory")
+    rollback.add_argument("--dry-run", action="store_true", help="only tell what would be restored")
+    capture = verbs.add_parser("capture", help="write the machine as one archive, to be checked elsewhere with --root")
+    capture.add_argument("-o", "--output", metavar="FILE", required=True, help="the archive (tar.gz)")
+    explain = verbs.add_parser("explain", help="tell all about one rule")
+    explain.add_argument("rule", metavar="RULE", help="for example fstab/volatile-device-name")
+    rules = verbs.add_parser("rules", help="list the rules")
+    rules.add_argument("--target", metavar="NAME", help="only those that can matter for this target")
+    verbs.add_parser("targets", help="list the targets")
+    history = verbs.add_parser("history", help="list what fix has done")
+    history.add_argument("--root", metavar="DIR", help="a machine's files in a directory")
+    return top
+
+
+def _check(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--target", metavar="NAME", action="append", default=[], help="where it moves to (default: kvm); may be repeated")
+    verb.add_argument("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
+    verb.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    verb.add_argument("--output", metavar="FILE", help="write the report there (mode 0600) instead of printing it")
+    verb.add_argument("--fail-on", choices=SEVERITIES, default="blocker", metavar="SEVERITY", help="exit 2 from this severity on: blocker (default), high, low, info")  # fmt: skip
+    verb.add_argument("--cron", action="store_true", help="print only when something changed since the last such run")
+
+
+def _fix(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
+    verb.add_argument("--root", metavar="DIR", help="a machine's files in a directory, instead of this machine")
+    verb.add_argument("--format", choices=("text", "json", "patch"), default="text", help="default: text")
+    verb.add_argument("--only", metavar="RULE", action="append", default=[], help="only what this rule found; may be repeated")
+    verb.add_argument("--include", choices=("risky",), action="append", default=[], help="also fixes that need a decision; with --only")
+    verb.add_argument("--cutover", action="store_true", help="also the last acts before the final shutdown")
+    verb.add_argument("--apply", action="store_true", help="make the changes (without it they are only shown)")
+    verb.add_argument("--yes", action="store_true", help="do not ask")
+    verb.add_argument("--poweroff", action="store_true", help="shut down at the end, when the verdict allows it")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; returns its exit code and lets no exception out."""
+    from migprep.model import MigprepError
+
+    try:
+        options = _parsed(argv)
+        if isinstance(options, int):
+            return options
+        _careful_output()
+        return VERBS[options.verb](options)
+    except MigprepError as error:
+        return _complain(str(error), error.code)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        _silence()
+        return 1
+    except Exception as error:
+        if os.environ.get("MIGPREP_DEBUG"):
+            raise
+        return _complain(f"internal error, no verdict: {type(error).__name__}: {error} (MIGPREP_DEBUG=1 shows where)", 1)
+
+
+def _parsed(argv: list[str] | None) -> argparse.Namespace | int:
+    try:
+        return parser().parse_args(argv)
+    except SystemExit as end:  # argparse prints and exits: 0 for --help, 2 for what the contract calls 64
+        return USAGE if end.code else 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    from migprep.report.text import shown
+
+    try:
+        print(f"migprep: {shown(sentence)}", file=sys.stderr)
+    except (OSError, ValueError):
+        pass
+    return code
+
+
+def _careful_output() -> None:
+    """No character of the machine's may stop us from printing it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence() -> None:
+    """Nobody reads on: let Python's last flush go nowhere (signal(7), SIGPIPE)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def say(words: str) -> None:
+    """Print to standard output; whoever stops reading does not change the exit code."""
+    try:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+
+
+def terminal() -> Style:
+    """What standard output can show."""
+    from migprep.report.text import Style
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")
+    return Style(unicode=is_utf8(dict(os.environ)), colour=colour)
+
+
+def is_utf8(environment: dict[str, str]) -> bool:
+    """Whether the locale is UTF-8, before Python itself made it so (PEP 538 sets LC_CTYPE alone)."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        value = environment.get(name, "")
+        if name == "LC_CTYPE" and value == "C.UTF-8" and not environment.get("LANG"):
+            continue
+        if value:
+            return value.lower().replace("-", "").endswith("utf8")
+    return False
+
+
+# --- verbs ---
+
+
+def check(options: argparse.Namespace) -> int:
+    """Inspect, judge, tell."""
+    import time
+
+    from migprep import inspection
+    from migprep.model import Severity
+    from migprep.report import document
+
+    if options.cron:
+        os.nice(10)
+    started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
+    work = inspection.begin(options.root, options.target)
+    results = inspection.judge(work)
+    judged = [document.Judged(target, results[target.name], _after(work, target.name, results)) for target in work.targets]
+    run = document.Run(started, 0.0, options.root or "/", work.refused)
+    report = document.build(work.facts, work.rules, judged, run)
+    report["run"]["seconds"] = round(time.monotonic() - clock, 3)  # type: ignore[index]
+    for sentence in work.refused:
+        _complain(f"{sentence} (left out; the rest is used)", 65)
+    _tell(report, options)
+    return inspection.code(work, results, Severity(options.fail_on))
+
+
+def _after(work: Inspection, target: str, results: dict[str, tuple[Result, ...]]) -> None:
+    """The verdict after the safe fixes, where it can be computed."""
+    return None
+
+
+def _tell(report: dict[str, object], options: argparse.Namespace) -> None:
+    from migprep import output
+    from migprep.report import text
+
+    if options.cron and not _changed(report):
+        if options.output:
+            output.write(options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace"))
+        return
+    if options.output:
+        output.write(options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace"))
+        say("\n".join([*text.summary(report, terminal()), f"report: {options.output}", ""]))
+    else:
+        say(_rendered(report, options.format, terminal()))
+
+
+def _rendered(report: dict[str, object], form: str, style: Style) -> str:
+    if form == "json":
+        from migprep.report import json
+
+        return json.render(report)
+    from migprep.report import text
+
+    return text.render(report, style)
+
+
+def _changed(report: dict[str, object]) -> bool:
+    """Whether this report says something else than the last one of --cron, which it then replaces."""
+    from migprep import memory
+
+    return memory.changed(report)
+
+
+def explain(options: argparse.Namespace) -> int:
+    """One rule's page."""
+    from migprep import inspection
+    from migprep.report import pages
+
+    found = {rule.id: rule for rule in inspection.load_rules()[0]}
+    if options.rule not in found:
+        from difflib import get_close_matches
+
+        near = get_close_matches(options.rule, found, 3, 0.4)
+        raise inspection.UsageError(f"there is no rule {options.rule!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    say(pages.explain(found[options.rule], terminal()))
+    return 0
+
+
+def rules(options: argparse.Namespace) -> int:
+    """All rules, or those that can matter for one target."""
+    from migprep import inspection
+    from migprep.report import pages
+
+    found, refused = inspection.load_rules()
+    if options.target:
+        target = inspection.choose(inspection.load_targets()[0], [options.target])[0]
+        found = tuple(rule for rule in found if inspection.can_apply(rule, target))
+    say(pages.rules(found, terminal()))
+    return _refusals(refused)
+
+
+def targets(options: argparse.Namespace) -> int:
+    """All targets."""
+    from migprep import inspection
+    from migprep.report import pages
+
+    found, refused = inspection.load_targets()
+    say(pages.targets([found[name] for name in sorted(found)], terminal()))
+    return _refusals(refused)
+
+
+def _refusals(refused: tuple[str, ...]) -> int:
+    for sentence in refused:
+        _complain(sentence, 65)
+    return 65 if refused else 0
+
+
+def capture(options: argparse.Namespace) -> int:
+    """The machine as one archive."""
+    from migprep import capture as archive
+
+    told = archive.write(options.output)
+    say(f"{options.output}: {told}\n")
+    return 0
+
+
+def _mend(name: str) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        from migprep import mend
+
+        code: int = getattr(mend, name)(options)
+        return code
+
+    return run
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "check": check,
+    "explain": explain,
+    "rules": rules,
+    "targets": targets,
+    "capture": capture,
+    "fix": _mend("fix"),
+    "rollback": _mend("rollback"),
+    "history": _mend("history"),
+}

@@ -1,0 +1,198 @@
+"""One inspection: the root, its facts, the rules and targets that a command line names."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Callable, NamedTuple, Sequence, TypeVar
+
+from migprep import data, evaluate, rules, targets, waivers
+from migprep.facts import Facts
+from migprep.model import MigprepError, Result, Severity, Status, Undetermined, Verdict
+from migprep.root import Root, Tree
+from migprep.rules import Rule
+from migprep.targets import Target
+
+if TYPE_CHECKING:
+    from migprep.cache import Cache
+    from migprep.waivers import Grant
+
+T = TypeVar("T")
+
+#: Where a site keeps its own rules, targets and waivers: of the machine migprep runs on.
+SITE = "/etc/migprep"
+DEFAULT_TARGET = "kvm"
+
+
+class UsageError(MigprepError):
+    """A command line that names something that is not there."""
+
+    code = 64
+
+
+class PlatformError(MigprepError):
+    """A machine for which the answer would make no sense."""
+
+    code = 69
+
+
+class Inspection(NamedTuple):
+    """What one run works with; `refused` holds a sentence for each site file that was left out."""
+
+    facts: Facts
+    rules: tuple[Rule, ...]
+    targets: tuple[Target, ...]
+    grants: tuple[Grant, ...]
+    refused: tuple[str, ...]
+
+
+def begin(root: str | None, names: Sequence[str], site: str = SITE) -> Inspection:
+    """Open `root` (None: the running machine) for the targets `names` (none: the default one)."""
+    all_targets, refused_targets = load_targets(site)
+    chosen = choose(all_targets, names)
+    all_rules, refused_rules = load_rules(site)
+    grants, refused_waivers = load_waivers(site)
+    opened = open_root(root)
+    facts = Facts(opened, cache_of(opened))
+    refuse_container(facts)
+    return Inspection(facts, all_rules, chosen, grants, refused_targets + refused_rules + refused_waivers)
+
+
+def open_root(name: str | None) -> Root:
+    """The running machine, a directory, or a capture. Raises UsageError, CaptureError."""
+    if name is None:
+        return Tree("/", live=True)
+    if os.path.isdir(name):
+        if os.path.exists(os.path.join(name, "migprep/meta.json")):
+            from migprep import capture
+
+            return capture.unpacked(name)
+        return Tree(name)
+    if os.path.isfile(name):
+        from migprep import capture
+
+        return capture.load(name)
+    raise UsageError(f"--root {name}: there is no such directory or capture")
+
+
+def cache_of(root: Root) -> Cache | None:
+    """The cache of the running machine; other roots are read afresh."""
+    if not root.live or os.geteuid() != 0:
+        return None
+    from migprep.cache import Cache
+
+    return Cache()
+
+
+def refuse_container(facts: Facts) -> None:
+    """A container boots no kernel: only `--root` makes sense there. Raises PlatformError."""
+    try:
+        name = facts.system.container if facts.root.live else ""
+    except Undetermined:
+        return
+    if name:
+        raise PlatformError(f"this is a container ({name}): it does not boot by itself; check its host, or an image with --root DIR")
+
+
+def load_targets(site: str = SITE) -> tuple[dict[str, Target], tuple[str, ...]]:
+    """All targets by name, those of the site winning, and a sentence for each file refused."""
+    found = targets.load()
+    given, refused = _site(site, "targets.d", targets.parse)
+    found.update((target.name, target) for target in given)
+    return found, refused
+
+
+def load_rules(site: str = SITE) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+    """All rules by id, and a sentence for each site file refused."""
+    found = {rule.id: rule for rule in rules.load()}
+    given, refused = _site(site, "rules.d", _linted)
+    for rule in given:
+        if rule.id in found:
+            refused += (f"{rule.path}: rule {rule.id} is defined by {found[rule.id].path} too",)
+        else:
+            found[rule.id] = rule
+    return tuple(found[name] for name in sorted(found)), refused
+
+
+def _linted(content: dict[str, object], path: str) -> Rule:
+    from migprep.lint import lint
+
+    rule = rules.parse(content, path)
+    for fault in lint(rule):
+        raise rules.RuleError(f"{path}: {fault}")
+    return rule
+
+
+def load_waivers(site: str = SITE) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
+    """Waivers that hold today, and a sentence for each one that does not."""
+    path = os.path.join(site, "waivers.yaml")
+    return waivers.load(path, time.strftime("%Y-%m-%d")) if os.path.lexists(path) else ((), ())
+
+
+def _site(site: str, kind: str, parse: Callable[[dict[str, object], str], T]) -> tuple[list[T], tuple[str, ...]]:
+    folder = os.path.join(site, kind)
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith((".yaml", ".yml")))
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ()
+    except OSError as error:
+        return [], (f"{folder}: {(error.strerror or '').lower()}",)
+    found, refused = [], []
+    for path in (os.path.join(folder, name) for name in names):
+        try:
+            found.append(parse(data.strict(path), path))
+        except MigprepError as error:
+            refused.append(str(error))
+        except Exception as error:  # data of a stranger must not end the run
+            refused.append(f"{path}: {type(error).__name__}: {error}")
+    return found, tuple(refused)
+
+
+def choose(known: dict[str, Target], names: Sequence[str]) -> tuple[Target, ...]:
+    """The targets called `names`, each once. Raises UsageError listing those there are."""
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no target {name!r}; there are {', '.join(sorted(known))}")
+    return tuple(known[name] for name in dict.fromkeys(names or (DEFAULT_TARGET,)))
+
+
+def judge(inspection: Inspection) -> dict[str, tuple[Result, ...]]:
+    """The results of every rule, per target."""
+    return {
+        target.name: tuple(waivers.apply(inspection.grants, _judged(rule, inspection.facts, target)) for rule in inspection.rules)
+        for target in inspection.targets
+    }
+
+
+def _judged(rule: Rule, facts: Facts, target: Target) -> Result:
+    try:
+        return evaluate.evaluate(rule, facts, target)
+    except Exception as error:  # a fault of ours in one rule must not lose the others, nor pass
+        if os.environ.get("MIGPREP_DEBUG"):
+            raise
+        return Result(rule.id, target.name, Status.UNKNOWN, f"internal error in this rule: {type(error).__name__}: {error}")
+
+
+def code(inspection: Inspection, results: dict[str, tuple[Result, ...]], fail_on: Severity) -> int:
+    """The exit code of a check: 2 action needed, 3 unknown, 65 a site file was refused, 0."""
+    severities = {rule.id: rule.severity for rule in inspection.rules}
+    every = [result for judged in results.values() for result in judged]
+    if any(severities[one.rule].rank <= fail_on.rank and _open(one) for one in every):
+        return 2
+    if any(evaluate.verdict(inspection.rules, judged) is Verdict.UNKNOWN for judged in results.values()):
+        return 3
+    return 65 if inspection.refused else 0
+
+
+def _open(result: Result) -> bool:
+    return any(not finding.waiver for finding in result.findings)
+
+
+def can_apply(rule: Rule, target: Target) -> bool:
+    """Whether a rule may apply to `target` as far as can be said without a machine."""
+    from migprep import expr
+
+    try:
+        return rule.applies is None or bool(expr.evaluate(rule.applies, {"target": target}))
+    except NameError:  # it asks for a fact
+        return True

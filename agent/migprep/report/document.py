@@ -1,0 +1,242 @@
+"""The report as one document, which every other format is made of: schema migprep/report/1.0."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable, NamedTuple, Sequence
+
+import migprep
+from migprep.evaluate import verdict
+from migprep.facts import Facts, fact
+from migprep.model import Evidence, Finding, Link, Result, Severity, Status, Undetermined, Unknown, Verdict
+from migprep.rules import Rule
+from migprep.targets import Target
+
+SCHEMA = "migprep/report/1.0"
+
+Json = dict  # what json.dumps takes as an object
+
+
+class Run(NamedTuple):
+    """When and on what: `started` in ISO 8601 (UTC); `refused` is one sentence per site file left out."""
+
+    started: str
+    seconds: float
+    root: str
+    refused: tuple[str, ...] = ()
+
+
+class Judged(NamedTuple):
+    """One target with its results, and its verdict once every safe fix is made."""
+
+    target: Target
+    results: tuple[Result, ...]
+    after_fixes: Verdict | None = None
+
+
+def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Run) -> dict[str, object]:
+    """The whole report; facts that it is the first to ask for are probed here."""
+    by_id = {rule.id: rule for rule in rules}
+    host, family = _host(facts), _family(facts)
+    stock = inventory(facts)
+    gaps = _gaps(facts, run.refused)
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "migprep", "version": migprep.__version__},
+        "host": host,
+        "run": {"started": run.started, "seconds": run.seconds, "root": run.root, "complete": not gaps, "gaps": gaps},
+        "targets": [_target(one, by_id) for one in judged],
+        "results": [_result(result, by_id[result.rule], family) for one in judged for result in one.results],
+        "inventory": stock,
+    }
+
+
+def told(ask: Callable[[], object]) -> object:
+    """What `ask` answers, None where it meets an Unknown: for what is only shown, never judged."""
+    try:
+        value = ask()
+        return None if isinstance(value, Unknown) else value
+    except Undetermined:
+        return None
+
+
+def text(ask: Callable[[], object]) -> str:
+    """`told` as text, "" for what is not known."""
+    value = told(ask)
+    return "" if value is None else str(getattr(value, "value", value))
+
+
+def _gaps(facts: Facts, refused: Iterable[str]) -> list[dict[str, str]]:
+    probed = ((name, facts.__dict__.get(name)) for name, kind in vars(Facts).items() if isinstance(kind, fact))
+    gaps = [{"fact": name, "reason": value.reason} for name, value in probed if isinstance(value, Unknown)]
+    return gaps + [{"fact": "site files", "reason": reason} for reason in refused]
+
+
+# --- verdicts and the boot chain ---
+
+
+def _target(judged: Judged, by_id: dict[str, Rule]) -> dict[str, object]:
+    now = verdict(tuple(by_id.values()), judged.results)
+    return {
+        "name": judged.target.name,
+        "title": judged.target.title,
+        "verdict": now.value,
+        "after_fixes": (judged.after_fixes or now).value,
+        "reasons": [finding.fingerprint for finding in _reasons(now, judged.results, by_id)],
+        "boot_chain": [_link(link, judged.results, by_id) for link in Link],
+    }
+
+
+def _reasons(now: Verdict, results: Sequence[Result], by_id: dict[str, Rule]) -> list[Finding]:
+    """The findings that make the verdict: what is open and of the severity it speaks of."""
+    blockers = [one for result in results if by_id[result.rule].severity is Severity.BLOCKER for one in result.findings]
+    highs = [one for result in results if by_id[result.rule].severity is Severity.HIGH for one in result.findings]
+    if now is Verdict.NOT_READY:
+        return [one for one in blockers if not one.waiver]
+    if now is Verdict.CONDITIONAL:
+        return [one for one in blockers if one.waiver] + [one for one in highs if not one.waiver]
+    return []
+
+
+def _link(link: Link, results: Sequence[Result], by_id: dict[str, Rule]) -> dict[str, object]:
+    mine = [result for result in results if by_id[result.rule].link is link]
+    status, note = _state(mine, by_id)
+    findings = [finding.fingerprint for result in mine for finding in result.findings]
+    return {"link": link.value, "status": status, "note": note, "findings": findings}
+
+
+def _state(results: Sequence[Result], by_id: dict[str, Rule]) -> tuple[str, str]:
+    """Status and one line of explanation for the rules of one link; the worst one speaks."""
+
+    def having(severity: Severity, waived: bool) -> list[Finding]:
+        mine = (one for result in results if by_id[result.rule].severity is severity for one in result.findings)
+        return [one for one in mine if bool(one.waiver) is waived]
+
+    def unknown(severity: Severity) -> list[Result]:
+        return [one for one in results if by_id[one.rule].severity is severity and one.status is Status.UNKNOWN]
+
+    if having(Severity.BLOCKER, False):
+        return "fail", _told_once([one.message for one in having(Severity.BLOCKER, False)])
+    if unknown(Severity.BLOCKER):
+        return "unknown", _told_once(list(dict.fromkeys(one.reason for one in unknown(Severity.BLOCKER))))
+    if having(Severity.HIGH, False):
+        return "warn", _told_once([one.message for one in having(Severity.HIGH, False)])
+    if having(Severity.BLOCKER, True):
+        return "warn", _told_once([f"waived: {one.message}" for one in having(Severity.BLOCKER, True)])
+    if unknown(Severity.HIGH):
+        return "unknown", _told_once(list(dict.fromkeys(one.reason for one in unknown(Severity.HIGH))))
+    if not results:
+        return "unknown", "no rule judges this yet"
+    return "pass", _passed(results)
+
+
+def _passed(results: Sequence[Result]) -> str:
+    passed = sum(result.status is Status.PASS for result in results)
+    if not passed:
+        return "nothing here that the move could break" if not any(one.findings for one in results) else "only remarks"
+    return f"{passed} check{'s' if passed > 1 else ''} passed"
+
+
+def _told_once(notes: list[str]) -> str:
+    more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
+    return notes[0] + more
+
+
+# --- results ---
+
+
+def _result(result: Result, rule: Rule, family: str) -> dict[str, object]:
+    told_result: dict[str, object] = {
+        "rule": result.rule,
+        "title": rule.title,
+        "status": result.status.value,
+        "severity": rule.severity.value,
+        "blocks": rule.blocks,
+        "link": rule.link.value,
+        "target": result.target,
+        "findings": [_finding(finding) for finding in result.findings],
+    }
+    if result.reason:
+        told_result["reason"] = result.reason
+    if result.findings:
+        told_result["by_hand"] = _by_hand(rule, family)
+    return told_result
+
+
+def _by_hand(rule: Rule, family: str) -> str:
+    """How this machine's distribution family mends it; all families where it is not known."""
+    if family in rule.by_hand:
+        return rule.by_hand[family]
+    return "\n".join(f"{name}: {hint}" for name, hint in sorted(rule.by_hand.items()))
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    told_finding: dict[str, object] = {
+        "fingerprint": finding.fingerprint,
+        "subject": finding.subject,
+        "message": finding.message,
+        "evidence": [_evidence(one) for one in finding.evidence],
+        "fix": None,
+    }
+    if finding.fix:
+        mend = finding.fix
+        told_finding["fix"] = {"title": mend.title, "safety": mend.safety.value, "phase": mend.phase.value}
+    if finding.waiver:
+        told_finding["waiver"] = finding.waiver._asdict()
+    return told_finding
+
+
+def _evidence(evidence: Evidence) -> dict[str, object]:
+    return evidence._asdict()
+
+
+# --- host and inventory ---
+
+
+def _family(facts: Facts) -> str:
+    return text(lambda: facts.system.family)
+
+
+def _host(facts: Facts) -> dict[str, object]:
+    return {
+        "name": text(lambda: facts.system.hostname),
+        "os": text(lambda: facts.system.title),
+        "kernel": text(lambda: facts.system.kernel),
+        "architecture": text(lambda: facts.system.architecture),
+        "firmware": text(lambda: facts.firmware.kind),
+        "virtualization": text(lambda: facts.virtualization.name),
+    }
+
+
+def inventory(facts: Facts) -> dict[str, object]:
+    """What the machine has, for the one who plans the move; a part that could not be read is empty and a gap."""
+    return {"disks": _disks(facts), "filesystems": _filesystems(facts), "nics": _nics(facts), "cpu": _cpu(facts)}
+
+
+def _disks(facts: Facts) -> list[dict[str, object]]:
+    block = facts.block
+    if isinstance(block, Unknown):
+        return []
+    return [
+        {"name": one.name, "size": one.size, "bus": one.bus, "driver": one.driver, "model": one.model, "removable": one.removable}
+        for one in block.devices
+        if one.kind in ("disk", "multipath")
+    ]
+
+
+def _filesystems(facts: Facts) -> list[dict[str, object]]:
+    block = facts.block
+    if isinstance(block, Unknown):
+        return []
+    return [
+        {"device": one.path, "type": one.fstype, "uuid": one.uuid, "label": one.label, "partuuid": one.partuuid, "size": one.size}
+        for one in block.devices
+        if one.fstype
+    ]
+
+
+def _nics(facts: Facts) -> list[dict[str, object]]:
+    return []
+
+
+def _cpu(facts: Facts) -> dict[str, object]:
+    return {}

@@ -1,0 +1,77 @@
+"""Text about what the program knows: one rule's page, the list of rules, the list of targets."""
+
+from __future__ import annotations
+
+from typing import Iterable, Sequence
+
+from migprep.report.text import Style, wrap
+from migprep.rules import Rule
+from migprep.targets import Target
+
+FAMILIES = {"debian": "Debian, Ubuntu", "redhat": "RHEL, Fedora and kin", "suse": "SUSE"}
+
+
+def explain(rule: Rule, style: Style = Style()) -> str:
+    """The page of one rule."""
+    blocks = f", stops the {rule.blocks}" if rule.blocks in ("boot", "network") else ", loses data" if rule.blocks else ""
+    lines = [style.paint(rule.id, "1"), *wrap(rule.title), "", f"{rule.severity.value}{blocks}; judged at: {rule.link.value}"]
+    lines += _section("Why", rule.why, style)
+    lines += _section("What you would see", rule.symptom, style)
+    lines += _section("How it is found", _detection(rule), style)
+    lines += _section("Where", "\n".join(dict.fromkeys(one.path.text for one in rule.evidence)), style)
+    if rule.fix:
+        mend = rule.fix.mend
+        lines += _section("Fix", f"{mend.title} ({mend.safety.value}, phase {mend.phase.value})", style)
+    for family, hint in sorted(rule.by_hand.items()):
+        lines += _section(f"By hand on {FAMILIES.get(family, family)}", hint, style)
+    lines += _section("References", "\n".join(rule.references), style)
+    return "\n".join(lines) + "\n"
+
+
+def _detection(rule: Rule) -> str:
+    lines = [f"reads: {', '.join(rule.needs)}"]
+    if rule.applies:
+        lines.append(f"applies when: {rule.applies.text}")
+    if rule.for_each:
+        lines.append(f"for each {rule.item} in: {rule.for_each.text}")
+    return "\n".join([*lines, f"fails when: {rule.when.text}"])
+
+
+def _section(title: str, text: str, style: Style) -> list[str]:
+    if not text:
+        return []
+    lines = ["", style.paint(title, "1")]
+    for line in text.split("\n"):
+        lines += wrap(line, "  ", "    " if line.startswith((" ", "- ")) else "  ") if line.strip() else [""]
+    return lines
+
+
+def rules(found: Sequence[Rule], style: Style = Style()) -> str:
+    """One line per rule, with its title beneath; by link of the boot chain."""
+    lines: list[str] = []
+    for link in dict.fromkeys(rule.link for rule in sorted(found, key=_place)):
+        lines += ["", style.paint(link.value, "1")] if lines else [style.paint(link.value, "1")]
+        for rule in found:
+            if rule.link is link:
+                lines += [f"  {rule.id:<56}{_grade(rule)}".rstrip(), *wrap(rule.title, "      ", "      ")]
+    lines += ["", f"{len(found)} rules; `migprep explain RULE` tells more about one"]
+    return "\n".join(lines) + "\n"
+
+
+def _place(rule: Rule) -> int:
+    return list(type(rule.link)).index(rule.link)
+
+
+def _grade(rule: Rule) -> str:
+    return f"{rule.severity.value}: {rule.blocks}" if rule.blocks else rule.severity.value
+
+
+def targets(found: Iterable[Target], style: Style = Style()) -> str:
+    """One paragraph per target."""
+    lines = []
+    for target in found:
+        lines += wrap(target.title, style.paint(f"{target.name:<10}", "1") + " ", " " * 11, 80 + (8 if style.colour else 0))
+        disk = f"disks {target.disk.bus}, /dev/{target.disk.prefix}*; network {target.nic.model}"
+        mac = "" if target.nic.keeps_mac else " (new MAC addresses)"
+        lines += wrap(f"{disk}{mac}; firmware {', '.join(target.firmware)}; CPU level x86-64-v{target.cpu.level}", " " * 11, " " * 11)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,311 @@
+"""The report for people: the boot chain first, then what was found, the worst last, 80 columns."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, NamedTuple
+
+WIDTH = 80
+#: Findings of one rule that are told before the rest is only counted.
+SHOWN = 12
+
+SIGNS = {"pass": "✓", "warn": "!", "fail": "✗", "unknown": "?"}
+ASCII_SIGNS = {"pass": "+", "warn": "!", "fail": "x", "unknown": "?"}
+COLOURS = {"pass": "32", "warn": "33", "fail": "31", "unknown": "35"}
+VERDICTS = {"ready": "READY", "conditional": "CONDITIONAL", "not_ready": "NOT READY", "unknown": "UNKNOWN"}
+VERDICT_SIGNS = {"ready": "pass", "conditional": "warn", "not_ready": "fail", "unknown": "unknown"}
+
+Item = dict  # type: ignore[type-arg]  # an object of the document
+
+
+class Style(NamedTuple):
+    """How the terminal can show it."""
+
+    unicode: bool = True
+    colour: bool = False
+
+    def sign(self, status: str) -> str:
+        """The mark of a link's status; colour only repeats what the mark says."""
+        return self.paint((SIGNS if self.unicode else ASCII_SIGNS)[status], COLOURS[status])
+
+    def paint(self, words: str, code: str) -> str:
+        """`words` in a colour (ECMA-48 SGR), or as they are."""
+        return f"\033[{code}m{words}\033[0m" if self.colour else words
+
+    @property
+    def arrow(self) -> str:
+        return "→" if self.unicode else "->"
+
+    @property
+    def dot(self) -> str:
+        return "·" if self.unicode else "-"
+
+
+class Block(NamedTuple):
+    """What one rule found, on whichever targets."""
+
+    result: Item
+    findings: tuple[tuple[Item, tuple[str, ...]], ...]
+
+
+def render(document: Item, style: Style = Style()) -> str:
+    """The whole report, ending with one line per target."""
+    lines = _head(document, style)
+    lines += _chain(document, style)
+    for title, status, blocks in _groups(document):
+        if blocks:
+            lines += ["", style.paint(f"{title} ({sum(len(block.findings) for block in blocks)})", "1")]
+            for block in blocks:
+                lines += _block(block, document, status, style)
+        if status == "unknown":
+            lines += _unchecked(document, style)
+    lines += ["", *summary(document, style)]
+    return "\n".join(lines) + "\n"
+
+
+def shown(words: object) -> str:
+    """Text of the machine as one line that is safe to print: no control characters, no stray bytes."""
+    return "".join(sign if sign.isprintable() else _escaped(sign) for sign in str(words).strip("\n").replace("\t", " "))
+
+
+def _escaped(sign: str) -> str:
+    number = ord(sign)
+    if 0xDC80 <= number <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+        return f"\\x{number - 0xDC00:02x}"
+    return {"\n": "\\n", "\r": "\\r"}.get(sign) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
+
+
+def wrap(words: str, first: str = "", later: str = "", width: int = WIDTH) -> list[str]:
+    """Lines of at most `width` columns; only a word longer than a line is cut."""
+    lines, line, empty = [], first, True
+    for word in words.split():
+        while True:
+            room = width - len(line) - (0 if empty else 1)
+            if len(word) <= room:
+                line, empty = line + ("" if empty else " ") + word, False
+                break
+            if not empty:
+                lines.append(line)
+                line, empty = later, True
+                continue
+            lines.append(line + word[:room])
+            word, line = word[room:], later
+    return lines if empty and lines else [*lines, line]
+
+
+# --- head and chain ---
+
+
+def _head(document: Item, style: Style) -> list[str]:
+    host, run = document["host"], document["run"]
+    kernel = host["kernel"] and f"kernel {host['kernel']}"
+    parts = [host["os"] or "unknown system", kernel, host["firmware"].upper(), host["virtualization"] and f"on {host['virtualization']}"]
+    name = host["name"] or "this machine"
+    where = "" if run["root"] == "/" else f" (from {run['root']})"
+    return wrap(shown(f"{name}{where}: " + ", ".join(part for part in parts if part)), "", "  ")
+
+
+def _chain(document: Item, style: Style) -> list[str]:
+    targets = document["targets"]
+    if len(targets) == 1:
+        return _one_chain(targets[0], style)
+    lines: list[str] = []
+    for part in _fitting(targets):
+        lines += ["", style.paint(f"{'Will it come up on':<20}", "1") + "".join(f"{one['name']:^{_column(one)}}" for one in part).rstrip()]
+        for number, link in enumerate(part[0]["boot_chain"]):
+            cells = "".join(_cell(one, number, style) for one in part)
+            lines.append(f"  {link['link']:<18}{cells}".rstrip())
+    return lines
+
+
+def _one_chain(target: Item, style: Style) -> list[str]:
+    lines = ["", *wrap(f"Will it come up on {target['name']} ({shown(target['title'])})?", "", "  ")]
+    lines[1] = style.paint(lines[1], "1")
+    for link in target["boot_chain"]:
+        note = shown(link["note"])
+        room = WIDTH - 22
+        note = note if len(note) <= room else note[: room - 3].rstrip() + "..."
+        lines.append(f"  {style.sign(link['status'])} {link['link']:<18}{note}".rstrip())
+    return lines
+
+
+def _column(target: Item) -> int:
+    return max(7, len(target["name"]) + 2)
+
+
+def _cell(target: Item, number: int, style: Style) -> str:
+    width = _column(target)
+    left = (width - 1) // 2
+    return " " * left + style.sign(target["boot_chain"][number]["status"]) + " " * (width - 1 - left)
+
+
+def _fitting(targets: list[Item]) -> list[list[Item]]:
+    """Targets in rows that fit beside the names of the links."""
+    rows: list[list[Item]] = [[]]
+    for target in targets:
+        if rows[-1] and 20 + sum(map(_column, [*rows[-1], target])) > WIDTH:
+            rows.append([])
+        rows[-1].append(target)
+    return rows
+
+
+# --- findings ---
+
+
+def _groups(document: Item) -> list[tuple[str, str, list[Block]]]:
+    """(heading, status, blocks), the least urgent first: a terminal is read from its end."""
+    blocks = _blocks(document)
+    waived = [_having(block, waived=True) for block in blocks]
+    still = [_having(block, waived=False) for block in blocks]
+    return [
+        ("FOR YOUR INFORMATION", "pass", [one for one in still if one.findings and one.result["severity"] in ("low", "info")]),
+        ("WAIVED", "warn", [one for one in waived if one.findings]),
+        ("COULD NOT CHECK", "unknown", []),
+        ("DECIDE", "warn", [one for one in still if one.findings and one.result["severity"] == "high"]),
+        ("FIX BEFORE THE MOVE", "fail", [one for one in still if one.findings and one.result["severity"] == "blocker"]),
+    ]
+
+
+def _blocks(document: Item) -> list[Block]:
+    """Findings by rule, each once with the targets it concerns; info before low, else by rule."""
+    found: dict[str, tuple[Item, dict[str, tuple[Item, list[str]]]]] = {}
+    for result in document["results"]:
+        for finding in result["findings"]:
+            _, mine = found.setdefault(result["rule"], (result, {}))
+            mine.setdefault(finding["fingerprint"], (finding, []))[1].append(result["target"])
+    blocks = [
+        Block(result, tuple((finding, tuple(targets)) for finding, targets in mine.values())) for result, mine in found.values()
+    ]
+    return sorted(blocks, key=lambda block: (block.result["severity"] != "info", block.result["rule"]))
+
+
+def _having(block: Block, waived: bool) -> Block:
+    return block._replace(findings=tuple(one for one in block.findings if bool(one[0].get("waiver")) is waived))
+
+
+def _block(block: Block, document: Item, status: str, style: Style) -> list[str]:
+    result = block.result
+    lines = ["", *wrap(shown(result["title"]), "    ", "    ")]
+    lines[1] = f"  {style.sign(status)} " + style.paint(lines[1][4:], "1")
+    lines += wrap(f" {style.dot} ".join(_facts_of(block, document)), "    ", "    ")
+    for finding, targets in block.findings[:SHOWN]:
+        lines += _finding(finding, targets if _differs(block) else (), style)
+    if len(block.findings) > SHOWN:
+        lines.append(f"    ... and {len(block.findings) - SHOWN} more (--format json lists all)")
+    return lines + _mend(block, document)
+
+
+def _facts_of(block: Block, document: Item) -> list[str]:
+    """The rule's name, what it blocks, and which of several targets it concerns."""
+    facts = [block.result["rule"]]
+    if block.result["blocks"]:
+        facts.append(f"stops the {block.result['blocks']}" if block.result["blocks"] != "data" else "loses data")
+    concerned = {target for _, targets in block.findings for target in targets}
+    if len(document["targets"]) > 1 and not _differs(block):
+        every = len(concerned) == len(document["targets"])
+        facts.append("all targets" if every else ", ".join(sorted(concerned)))
+    return facts
+
+
+def _differs(block: Block) -> bool:
+    """Whether the findings concern different targets, so that each must say its own."""
+    return len({targets for _, targets in block.findings}) > 1
+
+
+def _finding(finding: Item, targets: tuple[str, ...], style: Style) -> list[str]:
+    where = f" [{', '.join(targets)}]" if targets else ""
+    lines = wrap(shown(finding["message"]) + where, f"    {style.dot} ", "      ")
+    for evidence in finding["evidence"]:
+        place = evidence["path"] + (f":{evidence['line']}" if evidence["line"] else "")
+        lines += wrap(f"{shown(place)}: {shown(evidence['observed'])}" if evidence["observed"] else shown(place), "      ", "        ")
+        if evidence["expected"]:
+            lines += wrap(f"{style.arrow} {shown(evidence['expected'])}", "        ", "          ")
+    if finding.get("waiver"):
+        lines += wrap(f"waived until {finding['waiver']['expires']}: {shown(finding['waiver']['reason'])}", "      ", "        ")
+    return lines
+
+
+def _mend(block: Block, document: Item) -> list[str]:
+    """What mends it: the fix's command where there is one, and by hand what it leaves."""
+    fixes = [finding["fix"] for finding, _ in block.findings if finding["fix"]]
+    automatic = [fix for fix in fixes if fix["safety"] != "manual"]
+    lines = []
+    if automatic:
+        targets = sorted({target for _, names in block.findings for target in names})
+        lines += wrap(_command(block.result["rule"], automatic[0], document, targets), "    fix: ", "         ")
+        lines += wrap(f"({shown(automatic[0]['title'])})", "         ", "         ")
+    if len(automatic) < len(block.findings):
+        lines += _by_hand(block.result, [fix for fix in fixes if fix["safety"] == "manual"])
+    return [*lines, f"    why: migprep explain {block.result['rule']}"]
+
+
+def _by_hand(result: Item, manual: list[Item]) -> list[str]:
+    hint = result.get("by_hand") or (manual[0]["title"] if manual else "")
+    lines: list[str] = []
+    for number, line in enumerate(line for line in hint.split("\n") if line.strip()):
+        lines += wrap(shown(line), "         " if number else "    by hand: " , "         ")
+    return lines
+
+
+def _command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
+    """The command that mends it, to be pasted; `kvm` need not be said."""
+    words = ["migprep fix", f"--only {rule}"]
+    if targets and targets[0] != "kvm":
+        words.insert(1, f"--target {targets[0]}")
+    if document["run"]["root"] != "/":
+        words.insert(1, f"--root {shown(document['run']['root'])}")
+    if fix["safety"] == "risky":
+        words.append("--include risky")
+    if fix["phase"] == "cutover":
+        words.append("--cutover")
+    return " ".join(words)
+
+
+# --- what could not be checked ---
+
+
+def _unchecked(document: Item, style: Style) -> list[str]:
+    """Each reason once, with the checks that it cost."""
+    reasons: dict[str, set[str]] = {}
+    for result in document["results"]:
+        if result["status"] == "unknown" or (result["status"] == "fail" and result.get("reason")):
+            reasons.setdefault(result["reason"], set()).add(result["rule"])
+    gaps = [gap for gap in document["run"]["gaps"] if gap["reason"] not in reasons]
+    if not reasons and not gaps:
+        return []
+    lines = ["", style.paint(f"COULD NOT CHECK ({sum(map(len, reasons.values())) or len(gaps)})", "1")]
+    for gap in gaps:
+        lines += ["", *wrap(f"{gap['fact']}: {shown(gap['reason'])}", f"  {style.sign('unknown')} ", "    ")]
+    for reason in sorted(reasons, key=lambda one: (len(reasons[one]), one)):
+        lines += ["", *wrap(shown(reason), f"  {style.sign('unknown')} ", "    ")]
+        lines += wrap(", ".join(sorted(reasons[reason])), "    not judged: ", "      ")
+    return lines
+
+
+# --- the end ---
+
+
+def summary(document: Item, style: Style = Style()) -> list[str]:
+    """One line per target: the verdict, why, and what it would be after the fixes."""
+    width = max(len(one["name"]) for one in document["targets"])
+    return [_verdict(one, document, width, style) for one in document["targets"]]
+
+
+def _verdict(target: Item, document: Item, width: int, style: Style) -> str:
+    mine = [result for result in document["results"] if result["target"] == target["name"]]
+    counts = [
+        _count(_open(mine, "blocker"), "to fix"),
+        _count(_open(mine, "high"), "to decide"),
+        _count(sum(result["status"] == "unknown" for result in mine), "not checked"),
+    ]
+    why = ", ".join(one for one in counts if one) or "nothing found"
+    after = "" if target["after_fixes"] == target["verdict"] else f"; {VERDICTS[target['after_fixes']]} after migprep fix"
+    verdict = style.paint(VERDICTS[target["verdict"]], "1;" + COLOURS[VERDICT_SIGNS[target["verdict"]]])
+    return f"{target['name'] + ':':<{width + 1}} {verdict} ({why}){after}"
+
+
+def _open(results: Iterable[Item], severity: str) -> int:
+    return sum(not finding.get("waiver") for one in results if one["severity"] == severity for finding in one["findings"])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number else ""
