@@ -23,16 +23,15 @@ def target(name: str, scenario: Scenario) -> Hardware:
     return Hardware(disk, nic, scenario.source.nics, scenario.target_cpu, slot=9)
 
 
-def _disks(bus: str, images: list[str]) -> list[str]:
+def _disks(bus: str, images: list[str], first: str) -> list[str]:
     args: list[str] = []
     controllers = {"sata": "ich9-ahci,id=bus", "virtio-scsi": "virtio-scsi-pci,id=bus"}
     if bus in controllers:
         args += ["-device", controllers[bus]]
     for index, image in enumerate(images):
-        drive = f"file={image},format=raw,id=d{index},cache=unsafe" if not image.endswith(".qcow2") else (
-            f"file={image},format=qcow2,id=d{index},cache=unsafe"
-        )  # fmt: skip
-        boot = ",bootindex=1" if index == 0 else ""
+        kind = "qcow2" if image.endswith(".qcow2") else "raw"
+        drive = f"file={image},format={kind},id=d{index},cache=unsafe"
+        boot = first if index == 0 else ""
         device = {
             "ide": f"ide-hd,bus=ide.{index},drive=d{index}",
             "sata": f"ide-hd,bus=bus.{index},drive=d{index}",
@@ -47,9 +46,7 @@ def _disks(bus: str, images: list[str]) -> list[str]:
 def _nics(hardware: Hardware) -> list[str]:
     args: list[str] = []
     for index in range(hardware.nics):
-        card = f"{_NICS[hardware.nic]},netdev=n{index},mac=52:54:00:1a:b0:0{index + 1},addr={hardware.slot + index:#x}"
-        if hardware.nic == "virtio-net":
-            card += ",romfile="
+        card = f"{_NICS[hardware.nic]},netdev=n{index},mac=52:54:00:1a:b0:0{index + 1},addr={hardware.slot + index:#x},romfile="
         net = f"user,id=n{index},ipv6=off,net=10.0.{index + 2}.0/24"
         args += ["-netdev", net, "-device", card]
     return args
@@ -64,4 +61,4 @@ def arguments(hardware: Hardware, images: list[str], nvram: Path | None) -> list
         code = OVMF / "OVMF_CODE_4M.fd"
         args += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
         args += ["-drive", f"if=pflash,format=raw,unit=1,file={nvram}"]
-    return args + _nics(hardware) + _disks(hardware.disk, images)
+    return args + _nics(hardware) + _disks(hardware.disk, images, "" if nvram else ",bootindex=1")

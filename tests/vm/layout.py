@@ -17,6 +17,7 @@ IDS = {
     "luks": "c0000000-1ab0-4000-8000-0000000000c0",
     "md": "3d000000:1ab04000:80000000:0000003d",
 }
+ESP_PARTITION = "e5b00000-1ab0-4000-8000-000000000e5b"
 _NAMES = {"ide": "sd", "sata": "sd", "virtio": "vd", "virtio-scsi": "sd", "nvme": "nvme"}
 _TYPES = {"swap": "S", "esp": "U", "stack": "L"}
 ROOT_MIB = 1100
@@ -60,6 +61,7 @@ class Layout(NamedTuple):
             head += "label-id: 0x1ab01ab0\n"
         rows = (
             f"start={p.start}MiB, size={p.mib}MiB, type={_TYPES.get(p.role, 'L')}"
+            + (f", uuid={ESP_PARTITION}" if p.role == "esp" else "")
             + (", bootable" if self.label == "dos" and p.number == 1 else "")
             for p in self.parts
         )

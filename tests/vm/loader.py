@@ -68,7 +68,8 @@ k=$(cd "$T/boot"; ls vmlinuz-* | tail -1); v=${{k#vmlinuz-}}
 mkdir -p "$W/esp/EFI/systemd" "$W/esp/EFI/BOOT" "$W/esp/loader/entries" "$W/esp/lab/$v"
 cp "$T/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$W/esp/EFI/systemd/"
 cp "$T/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"
-echo "root=UUID={IDS["root"]} ro {CMDLINE}" > "$T/etc/kernel/cmdline"
+mkdir -p "$T/etc/kernel"
+test -e "$T/etc/kernel/cmdline" || echo "root=UUID={IDS["root"]} ro {CMDLINE}" > "$T/etc/kernel/cmdline"
 cp "$T/boot/vmlinuz-$v" "$W/esp/lab/$v/linux"; cp "$T/boot/initrd.img-$v" "$W/esp/lab/$v/initrd.img-$v"
 printf 'timeout 1\\ndefault lab-*\\n' > "$W/esp/loader/loader.conf"
 cat > "$W/esp/loader/entries/lab-$v.conf" <<END

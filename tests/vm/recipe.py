@@ -150,7 +150,7 @@ def _partitions(scenario: Scenario, plan: Layout) -> str:
     roles = [(part.role, part.mib) for part in plan.parts if part.role not in ("boot", "stack", "mirror")]
     if plan.has("boot"):
         boot = plan.part("boot")
-        text += f'truncate -s {boot.mib}M "$W/p/boot"\n{makers["boot"]}\numount "$T/boot"; rm -rf "$T"/boot/*\n'
+        text += f'truncate -s {boot.mib}M "$W/p/boot"\n{makers["boot"]}\numount "$T/boot"; umount "$W/boot"; rm -rf "$T"/boot/*\n'
     if plan.has("stack") and scenario.layout != "btrfs":
         roles.append(("root", plan.part("stack").mib - (200 if scenario.layout == "lvm" else 20)))
     if scenario.layout == "lvm":
@@ -173,28 +173,34 @@ dd status=none if="$W/p/more" of="$W/more" bs=1M seek=2 conv=notrunc,sparse
 
 
 def _stack(scenario: Scenario, plan: Layout) -> str:
-    """Put the root or data filesystem inside a container: natively, in a user-mode kernel."""
-    if scenario.layout in ("plain", "data-disk"):
-        return ""
+    """Put the root or data filesystem inside its container."""
     if scenario.layout == "btrfs":
         return f"""\
 truncate -s {plan.part("stack").mib}M "$W/p/stack"; mkfs.btrfs -q -U {IDS["root"]} "$W/p/stack"
 mkdir "$W/mnt"; mount -o loop "$W/p/stack" "$W/mnt"; btrfs -q subvolume create "$W/mnt/@"
 cp -a "$T/." "$W/mnt/@/"; umount "$W/mnt"; rmdir "$W/mnt"
 """
-    outer = "locked" if scenario.layout == "luks-data" else "stack"
-    inner = "data" if scenario.layout == "luks-data" else "root"
-    third = {"md": "mirror", "lvm": "data"}.get(scenario.layout, "data")
-    mib = plan.part("data" if outer == "locked" else "stack").mib
-    text = f'truncate -s {mib}M "$W/p/{outer}"\n'
-    if third == "mirror":
-        text += f'truncate -s {mib}M "$W/p/mirror"\n'
-    text += 'mount -t tmpfs tmpfs "$T/run"\n' + _write("run/stack.sh", _filled((GUEST / "stack.sh").read_text(), plan))
-    text += f"""\
-chmod 755 "$T/run/stack.sh"
+    if scenario.layout == "luks-data":
+        made = _natively(plan, "luks-data", "locked", "data", "data", plan.part("data").mib)
+        return made + 'mv "$W/p/locked" "$W/p/data"\n'
+    if scenario.layout == "md":
+        return _natively(plan, "md", "stack", "root", "mirror", plan.part("stack").mib)
+    if scenario.layout in ("lvm", "luks-root"):
+        return _natively(plan, scenario.layout, "stack", "root", "data", plan.part("stack").mib)
+    if scenario.loader == "extlinux":
+        return _natively(plan, "extlinux", "root", "root", "data", plan.part("root").mib)
+    return ""
+
+
+def _natively(plan: Layout, what: str, outer: str, inner: str, third: str, mib: int) -> str:
+    """Work on block devices at native speed, in a user-mode kernel whose root is the tree."""
+    body = _write("run/stack.sh", _filled((GUEST / "stack.sh").read_text(), plan))
+    made = f'truncate -s {mib}M "$W/p/{outer}" "$W/p/{third}"\n' if third == "mirror" else f'truncate -s {mib}M "$W/p/{outer}"\n'
+    return f"""\
+{made}mount -t tmpfs tmpfs "$T/run"
+{body}chmod 755 "$T/run/stack.sh"
 mkdir "$W/home"; HOME="$W/home" linux.uml rootfstype=hostfs "rootflags=$T" rw init=/run/stack.sh mem=512M \\
-  "ubd0=$W/p/{outer}" "ubd1=$W/p/{inner}" "ubd2=$W/p/{third}" con0=fd:0,fd:1 con=null lab={scenario.layout} </dev/null
-test -e "$T/run/stack.done" || {{ echo "the storage stack was not made"; exit 1; }}
+  "ubd0=$W/p/{outer}" "ubd1=$W/p/{inner}" "ubd2=$W/p/{third}" con0=fd:0,fd:1 con=null lab={what} </dev/null
+test -e "$T/run/stack.done" || {{ echo "the user-mode kernel did not finish {what}"; exit 1; }}
 umount "$T/run"; rm -rf "$W/home"
 """
-    return text + ('mv "$W/p/locked" "$W/p/data"\n' if outer == "locked" else "")

@@ -61,7 +61,10 @@ def isolated(script: str, work: Path, limit: int, what: str) -> None:
     """Run a shell script where every mount and process vanishes with it."""
     path = work / "build.sh"
     path.write_text(script)
-    command.run([*_ISOLATED, str(path)], work / "build.log", limit, what)
+    log = cache.folder() / "logs" / f"{work.name.partition('.')[0]}.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_bytes(b"")
+    command.run([*_ISOLATED, str(path)], log, limit, what)
 
 
 def base(suite: str) -> Path:

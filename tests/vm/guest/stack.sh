@@ -4,19 +4,18 @@
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-mkdir -p /run/lock /run/modules /run/udev
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /run/lock /run/udev
 mount -t tmpfs tmpfs /tmp
-mount -t hostfs -o /usr/lib/uml/modules none /run/modules
-mkdir -p /tmp/root/lib; ln -s /run/modules /tmp/root/lib/modules
-load() { for m; do modprobe -d /tmp/root "$m" || echo "no module $m"; done; }
+mount -t hostfs -o /usr/lib/uml/modules none /lib/modules
+load() { for m; do modprobe "$m" || echo "no module $m"; done; }
 fill() { dd if="$1" of="$2" bs=1M status=none; }
 set -e
 case " $(cat /proc/cmdline) " in
   *" lab=lvm "*)
     load dm-mod
     conf='devices{ types=["ubd",16] scan=["/dev"] filter=["a|.*|"] use_devicesfile=0 } activation{ udev_sync=0 udev_rules=0 } global{ locking_type=1 use_lvmpolld=0 } backup{ backup=0 archive=0 }'
-    pvcreate --config "$conf" -ff -y /dev/ubda
+    pvcreate --config "$conf" -ff -y --norestorefile --uuid 000001-1ab0-1ab0-1ab0-1ab0-1ab0-000001 /dev/ubda
     vgcreate --config "$conf" vg0 /dev/ubda
     size=$(( $(blockdev --getsize64 /dev/ubdb) / 1048576 ))
     lvcreate --config "$conf" -y -Wn -Zn -L ${size}M -n root vg0
