@@ -1,0 +1,298 @@
+"""The processor: vendor, flags, x86-64 level, what the system demands of it, and what is bound to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterator, NamedTuple
+
+from migprep import root
+from migprep.model import Undetermined, Unknown
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+    from migprep.facts.system import System
+
+#: Flags of /proc/cpuinfo that each x86-64 level adds (x86-64 psABI, "Micro-Architecture Levels"); in a tuple: any of them.
+#: SSE3 is called pni; LZCNT is called abm; OSXSAVE has no flag of its own: xsave is hidden when it is off.
+LEVELS: dict[int, tuple[tuple[str, ...], ...]] = {
+    1: (("lm",), ("cmov",), ("cx8",), ("fpu",), ("fxsr",), ("mmx",), ("syscall",), ("sse",), ("sse2",)),
+    2: (("cx16",), ("lahf_lm",), ("popcnt",), ("sse4_1",), ("sse4_2",), ("ssse3",), ("pni", "sse3")),
+    3: (("avx",), ("avx2",), ("bmi1",), ("bmi2",), ("f16c",), ("fma",), ("abm", "lzcnt"), ("movbe",), ("xsave", "osxsave")),
+    4: (("avx512f",), ("avx512bw",), ("avx512cd",), ("avx512dq",), ("avx512vl",)),
+}  # fmt: skip
+
+#: The smallest CPU models of QEMU that offer a level (qemu-cpu-models(7), ABI compatibility levels).
+MODELS = {
+    "Intel": {1: "qemu64", 2: "Nehalem", 3: "Haswell-noTSX", 4: "Skylake-Server"},
+    "AMD": {1: "qemu64", 2: "Opteron_G4", 3: "EPYC", 4: "EPYC-Genoa"},
+}
+
+VENDORS = {
+    "GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon", "CentaurHauls": "Centaur",
+    "IBM/S390": "IBM", "0x41": "ARM", "0x43": "Cavium", "0x48": "HiSilicon", "0x4e": "NVIDIA", "0x51": "Qualcomm",
+    "0x50": "APM", "0x61": "Apple", "0xc0": "Ampere", "0x42": "Broadcom", "0x53": "Samsung",
+}  # fmt: skip
+
+#: Modules that serve one vendor's processor or board, and what they need.
+BOUND_MODULES = {
+    "kvm_intel": "an Intel CPU with nested virtualization", "kvm_amd": "an AMD CPU with nested virtualization",
+    "intel_rapl": "an Intel CPU's energy counters", "intel_rapl_msr": "an Intel CPU's energy counters",
+    "intel_rapl_common": "an Intel CPU's energy counters", "intel_powerclamp": "an Intel CPU's sleep states",
+    "intel_uncore_frequency": "an Intel CPU's registers", "x86_pkg_temp_thermal": "an Intel CPU's temperature sensor",
+    "coretemp": "an Intel CPU's temperature sensor", "k8temp": "an AMD CPU's temperature sensor",
+    "k10temp": "an AMD CPU's temperature sensor", "fam15h_power": "an AMD CPU's power sensor",
+    "amd_energy": "an AMD CPU's energy counters", "amd64_edac": "an AMD memory controller",
+    "amd64_edac_mod": "an AMD memory controller", "sb_edac": "an Intel memory controller",
+    "skx_edac": "an Intel memory controller", "i10nm_edac": "an Intel memory controller",
+    "ie31200_edac": "an Intel memory controller", "i7core_edac": "an Intel memory controller",
+    "i2c_i801": "an Intel chipset", "i2c_piix4": "an AMD chipset", "iTCO_wdt": "an Intel chipset's watchdog",
+    "sp5100_tco": "an AMD chipset's watchdog", "acpi_cpufreq": "a CPU whose frequency can be set",
+    "powernow_k8": "an AMD CPU whose frequency can be set", "padlock_aes": "a VIA CPU", "via_cputemp": "a VIA CPU",
+}  # fmt: skip
+BUILD_FILES = ("/etc/portage/make.conf", "/etc/make.conf", "/etc/makepkg.conf")
+
+
+class ForcedModule(NamedTuple):
+    """A module that a file has loaded at every boot and that only some hardware can serve."""
+
+    path: str
+    line: int
+    name: str
+    needs: str
+
+
+class Build(NamedTuple):
+    """A line that says for which processor this system's programs are compiled; `march` as gcc(1) takes it."""
+
+    path: str
+    line: int
+    text: str
+    march: str
+
+    @property
+    def level(self) -> int:
+        """The x86-64 level of `march`; 5 for one processor model or "native", which no level describes."""
+        if self.march in ("x86-64", "generic", "x86_64"):
+            return 1
+        head, _, number = self.march.rpartition("-v")
+        return int(number) if head == "x86-64" and number.isdecimal() else 5
+
+
+class Cpu(NamedTuple):
+    """The processors of this machine; `flags` are those that all of them have."""
+
+    architecture: str  # x86, arm, power, s390, mips, riscv, sparc, alpha, ia64, loongarch, other
+    vendor: str
+    model: str
+    processors: int
+    flags: frozenset[str]
+    required: int | Unknown = 1  # x86-64 level that the installed system cannot run without
+    required_by: str = ""  # what says so: a path, or the distribution
+    modules: tuple[ForcedModule, ...] = ()
+    builds: tuple[Build, ...] = ()
+
+    @property
+    def level(self) -> int:
+        """The x86-64 level, 1 to 4; 0 when this is no x86-64 processor."""
+        level = 0
+        for number, needed in LEVELS.items():
+            if not all(any(name in self.flags for name in names) for names in needed):
+                break
+            level = number
+        return level if self.architecture == "x86" else 0
+
+    @property
+    def level_name(self) -> str:
+        """x86-64-v3; "" when this is no x86-64 processor."""
+        return f"x86-64-v{self.level}" if self.level else ""
+
+    @property
+    def required_name(self) -> str:
+        """The level that the system needs, as people call it."""
+        return f"x86-64-v{self.required}"
+
+    @property
+    def pool_model(self) -> str:
+        """The smallest QEMU CPU model that keeps this level."""
+        maker = "AMD" if self.vendor in ("AMD", "Hygon") else "Intel"
+        return MODELS[maker].get(self.level, "")
+
+    @property
+    def pool_flags(self) -> str:
+        """The flags beyond level 1 that each host of a pool must offer to keep this level, sorted."""
+        return " ".join(sorted(names[0] for number in range(2, self.level + 1) for names in LEVELS[number]))
+
+    @property
+    def has_aes(self) -> bool:
+        """Whether the processor itself does AES."""
+        return "aes" in self.flags
+
+
+def probe(facts: Facts) -> Cpu:
+    """Read /proc/cpuinfo, the C library's demand and the files that bind to a CPU. Raises Undetermined."""
+    text = root.text(facts.root, "/proc/cpuinfo")
+    if not text or not text.strip():
+        raise Undetermined("which processor this is: no /proc/cpuinfo in this root")
+    found = parse(text)
+    required, by = demand(facts, found)
+    return found._replace(
+        required=required, required_by=by, modules=tuple(forced_modules(facts.root)), builds=tuple(builds(facts.root))
+    )
+
+
+def parse(text: str) -> Cpu:
+    """What /proc/cpuinfo of any architecture says. Every port has its own words; see the kernel's show_cpuinfo."""
+    first: dict[str, str] = {}
+    flag_lines: set[str] = set()
+    count = 0
+    for line in text.split("\n"):
+        key, colon, value = line.partition(":")
+        if not colon:
+            continue
+        key = key.strip().lower()
+        if key in ("flags", "features"):
+            flag_lines.add(value)
+        elif (key == "processor" and value.strip().isdecimal()) or (key[:10] == "processor " and key[10:].isdecimal()):
+            count += 1
+        first.setdefault(key, value.strip())
+    sets = [frozenset(line.split()) for line in flag_lines]
+    vendor = _first(first, "vendor_id", "vendor", "cpu implementer").split(",")[0]
+    return Cpu(
+        architecture=_architecture(first),
+        vendor=VENDORS.get(vendor, vendor),
+        model=_first(first, "model name", "cpu model", "cpu", "uarch", "hardware", "machine", "cpu part"),
+        processors=count or _counted(first),
+        flags=frozenset.intersection(*sets) if sets else frozenset(first.get("isa", "").split()),
+    )
+
+
+def _first(known: dict[str, str], *keys: str) -> str:
+    return next((known[key] for key in keys if known.get(key)), "")
+
+
+def _counted(known: dict[str, str]) -> int:
+    """Processors where no line counts them: alpha "cpus active", sparc "ncpus active", s390 "# processors"."""
+    for key in ("cpus active", "cpus detected", "ncpus active", "ncpus probed", "# processors"):
+        if known.get(key, "").isdecimal():
+            return int(known[key])
+    return 1
+
+
+def _architecture(known: dict[str, str]) -> str:
+    """The architecture, by words that only its /proc/cpuinfo has."""
+    signs = {
+        "# processors": "s390", "cpu implementer": "arm", "ncpus probed": "sparc", "cpu regs": "ia64",
+        "cycle frequency [hz]": "alpha", "tlb_entries": "mips", "vced exceptions": "mips", "isa": "riscv",
+    }  # fmt: skip
+    if "loongarch" in (known.get("isa", "") + known.get("cpu family", "") + known.get("system type", "")).lower() or (
+        "loongson-64bit" in known.get("cpu family", "").lower()
+    ):
+        return "loongarch"
+    for key, name in signs.items():
+        if key in known:
+            return name
+    if known.get("cpu", "").startswith(("POWER", "PPC", "7", "e5", "e6")) or "timebase" in known:
+        return "power"
+    if known.get("processor", "").startswith(("ARM", "AArch64")) or "features" in known:
+        return "arm"
+    return "x86" if "flags" in known or "cpuid level" in known or "vendor_id" in known else "other"
+
+
+def demand(facts: Facts, found: Cpu) -> tuple[int | Unknown, str]:
+    """The x86-64 level without which the C library ends every program, and what says so."""
+    if found.architecture != "x86":
+        return 1, ""
+    for path in LIBC:
+        level = needed_level(facts.root, path)
+        if level > 1:
+            return level, path
+    system = facts.system
+    if isinstance(system, Unknown):
+        return system, ""
+    return distribution_level(system, found.level), system.name
+
+
+LIBC = ("/lib64/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/libc.so.6")
+
+
+def needed_level(place: Root, path: str) -> int:
+    """The x86-64 level that an ELF file is marked with; 0 when it is not there or not marked."""
+    stat = place.stat(path)
+    if not stat or stat.kind != "file":
+        return 0
+    with place.open(path) as stream:
+        return isa_needed(stream.read(4096))
+
+
+def isa_needed(head: bytes) -> int:
+    """The level in GNU_PROPERTY_X86_ISA_1_NEEDED of a little-endian 64 bit ELF file's first bytes; 0 when unmarked.
+
+    See "Program Property" in the x86-64 psABI; `readelf -n` shows it as "x86 ISA needed: x86-64-v2".
+    """
+    if head[:6] != b"\x7fELF\x02\x01":
+        return 0
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(head[at : at + size], "little")
+
+    start, size, many = number(32, 8), number(54, 2), number(56, 2)
+    for index in range(min(many, 64)):
+        entry = start + index * size
+        if number(entry, 4) != 0x6474E553:  # PT_GNU_PROPERTY
+            continue
+        at = number(entry + 8, 8) + 16  # behind the note's header and its name GNU
+        end = min(at + number(entry + 32, 8), len(head))
+        while at + 8 <= end:
+            kind, length = number(at, 4), number(at + 4, 4)
+            if kind == 0xC0008002:
+                return number(at + 8, 4).bit_length()
+            at += 8 + (length + 7) // 8 * 8
+    return 0
+
+
+def distribution_level(system: System, level: int) -> int:
+    """The level that a distribution is built for, where its C library could not be asked.
+
+    RHEL 9 and its kin: 2; RHEL 10 and CentOS Stream 10: 3; AlmaLinux 10 is built for both, so that the processor it
+    runs on tells; SLES, SLE Micro and openSUSE Leap 16: 2 (Tumbleweed stays at 1 and picks faster libraries at run
+    time); Clear Linux: 2. Fedora, Debian, Ubuntu, Arch and Amazon Linux: 1.
+    """
+    name, major = system.id, system.major
+    if name in ("rhel", "centos", "rocky", "almalinux", "oracle", "ol", "eurolinux", "miraclelinux", "cloudlinux"):
+        if major < 9:
+            return 1
+        if major == 9 or (name == "almalinux" and level == 2):
+            return 2
+        return 3
+    if name in ("sles", "sled", "sles_sap", "opensuse-leap", "sle_hpc") and major >= 16:
+        return 2
+    if name in ("sle-micro", "sl-micro", "opensuse-leap-micro") and major >= 6:
+        return 2
+    return 2 if name == "clear-linux-os" else 1
+
+
+def forced_modules(place: Root) -> Iterator[ForcedModule]:
+    """Modules of BOUND_MODULES that modules(5) or modules-load.d(5) load at every boot."""
+    paths = ["/etc/modules"]
+    paths += [f"/etc/modules-load.d/{name}" for name in place.names("/etc/modules-load.d") if name.endswith(".conf")]
+    for path in paths:
+        for number, line in enumerate((root.text(place, path) or "").split("\n"), 1):
+            words = line.split()
+            name = words[0].replace("-", "_") if words else ""
+            if name in BOUND_MODULES:
+                yield ForcedModule(path, number, name, BOUND_MODULES[name])
+
+
+def builds(place: Root) -> Iterator[Build]:
+    """Lines that set -march= for everything that is compiled here (Gentoo's make.conf, Arch's makepkg.conf)."""
+    for path in BUILD_FILES:
+        if not root.is_dir(place, path):
+            yield from marches(path, root.text(place, path) or "")
+
+
+def marches(path: str, text: str) -> Iterator[Build]:
+    """Every line of `text`, comments apart, with an -march= in it."""
+    for number, line in enumerate(text.split("\n"), 1):
+        found = line.partition("#")[0].partition("-march=")[2]
+        if found:
+            yield Build(path, number, line.strip(), found.split()[0].strip("\"'") if found.split() else "")

@@ -1,0 +1,171 @@
+"""X: whether it starts at boot, and the Device sections that name graphics hardware."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from migprep import root
+from migprep.model import Undetermined
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+    from migprep.formats.xorg import Config, Line
+
+#: The first of these that exists is the main file (xorg.conf(5), CONFIGURATION FILE; XF86Config before X.Org 6.7).
+MAIN = ("/etc/X11/xorg.conf", "/etc/xorg.conf", "/etc/X11/XF86Config-4", "/etc/X11/XF86Config", "/etc/XF86Config")
+FOLDERS = ("/etc/X11/xorg.conf.d", "/usr/share/X11/xorg.conf.d")
+
+#: Drivers that draw into memory and need no graphics hardware.
+SOFTWARE_DRIVERS = frozenset({"dummy", "void", "xspice", "spiceqxl", "xrdpdev"})
+MANAGERS = ("gdm", "gdm3", "lightdm", "sddm", "kdm", "xdm", "wdm", "slim", "nodm", "lxdm", "entrance")
+
+
+class XFile(NamedTuple):
+    """One file of X configuration."""
+
+    path: str
+    config: Config
+
+
+class Device(NamedTuple):
+    """A Device section. Texts are "" where the entry is missing; lines count from 1, 0 where there is none."""
+
+    path: str
+    line: int
+    identifier: str
+    driver: str
+    driver_line: int
+    bus_id: str
+    bus_line: int
+    vendor: str
+    vendor_line: int
+    bound: tuple[Line, ...] = ()  # lines that only make sense with this section: it, its screens, their layouts
+    is_contained: bool = True  # all of them are in this file
+
+    @property
+    def subject(self) -> str:
+        """What people call it: its file and identifier."""
+        return f"{self.path}: {self.identifier or 'Device'}"
+
+    def fits(self, drivers: tuple[str, ...]) -> bool:
+        """Whether its driver is one of `drivers`, needs no hardware, or is left for the server to choose."""
+        return not self.driver or self.driver in drivers or self.driver in SOFTWARE_DRIVERS
+
+    def is_stale(self, drivers: tuple[str, ...]) -> bool:
+        """Whether it names a driver that is none of `drivers`, or a place on the bus."""
+        return not self.fits(drivers) or bool(self.bus_id)
+
+    @property
+    def named(self) -> str:
+        """The hardware that it names, for people."""
+        parts = [("Driver", self.driver), ("BusID", self.bus_id)]
+        return ", ".join(f'{key} "{value}"' for key, value in parts if value)
+
+
+class Display(NamedTuple):
+    """X as it is set up; `starts` when a display manager comes up at boot."""
+
+    starts: bool
+    started_by: str
+    files: tuple[XFile, ...]
+    devices: tuple[Device, ...]
+
+    def config(self, path: str) -> Config:
+        """The parsed file of that path; raises Undetermined when there is none."""
+        for file in self.files:
+            if file.path == path:
+                return file.config
+        raise Undetermined(f"no {path}")
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether any Device section exists."""
+        return bool(self.devices)
+
+
+def probe(facts: Facts) -> Display:
+    """Read what starts X and how it is configured. Raises Undetermined in a root without /etc."""
+    place = facts.root
+    if not place.names("/etc"):
+        raise Undetermined("how X is set up: no /etc in this root")
+    paths = [path for path in MAIN if root.exists(place, path)][:1]
+    for folder in FOLDERS:
+        paths += [f"{folder}/{name}" for name in place.names(folder) if name.endswith(".conf")]
+    files = tuple(_read(place, path) for path in paths)
+    by = manager(place)
+    return Display(bool(by), by, files, devices(files))
+
+
+def _read(place: Root, path: str) -> XFile:
+    from migprep.formats import xorg
+
+    return XFile(path, xorg.parse(root.text(place, path) or ""))
+
+
+def devices(files: tuple[XFile, ...]) -> tuple[Device, ...]:
+    """All Device sections of all files, in order."""
+    return tuple(
+        _device(files, file, index)
+        for file in files
+        for index, section in enumerate(file.config.sections)
+        if section.kind == "device"
+    )
+
+
+def _device(files: tuple[XFile, ...], file: XFile, index: int) -> Device:
+    section = file.config.sections[index]
+    driver, bus, vendor = section.entry("driver"), section.entry("busid"), section.entry("vendorname")
+    bound, contained = _bound(files, file, index)
+    return Device(
+        file.path, section.line, section.identifier, driver.value, driver.number,
+        bus.value, bus.number, vendor.value, vendor.number, bound, contained,
+    )  # fmt: skip
+
+
+def _bound(files: tuple[XFile, ...], file: XFile, index: int) -> tuple[tuple[Line, ...], bool]:
+    """Lines that go with a Device section: the server refuses a Screen without its Device, and a layout without its Screen."""
+    from migprep.formats.xorg import plain
+
+    lines = list(file.config.sections[index].lines)
+    contained = True
+    names = {plain(file.config.sections[index].identifier)}
+    for kind, keyword in (("screen", "device"), ("serverlayout", "screen")):
+        found = set()
+        for one in files:
+            for section in one.config.sections:
+                if section.kind == kind and names & {plain(value) for value in section.values(keyword)}:
+                    found.add(plain(section.identifier))
+                    lines += section.lines if one is file else ()
+                    contained &= one is file
+        names = found
+    return tuple(lines), contained
+
+
+def manager(place: Root) -> str:
+    """The path that says that a display manager starts at boot, or ""."""
+    unit = "/etc/systemd/system/display-manager.service"
+    if place.link(unit) or root.exists(place, unit):
+        return unit if _default_target(place) == "graphical.target" else ""
+    for line in (root.text(place, "/etc/inittab") or "").split("\n"):
+        # id:5:initdefault: (RHEL and SUSE start X in runlevel 5; Debian starts it in all from 2 on)
+        parts = line.split(":")
+        if parts[2:3] == ["initdefault"] and parts[1] == "5" and _has_x(place):
+            return "/etc/inittab"
+    for name in MANAGERS:
+        found = root.glob(place, f"/etc/rc2.d/S[0-9][0-9]{name}") or root.glob(place, f"/etc/init/{name}.conf")
+        if found:
+            return found[0]
+    return ""
+
+
+def _has_x(place: Root) -> bool:
+    return any(root.exists(place, path) for path in ("/usr/bin/Xorg", "/usr/bin/X", "/usr/X11R6/bin/Xorg", *MAIN))
+
+
+def _default_target(place: Root) -> str:
+    for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"):
+        target = place.link(f"{folder}/default.target")
+        if target:
+            return target.rsplit("/", 1)[-1].replace("runlevel5.target", "graphical.target")
+    return "graphical.target"
