@@ -80,9 +80,14 @@ def _list(asked: argparse.Namespace) -> int:
 
 def _build(asked: argparse.Namespace) -> int:
     cache.sweep()
+    failed = 0
     for scenario in _chosen(asked):
-        print(f"{scenario.name}: {disk.disk(scenario)}", flush=True)
-    return 0
+        try:
+            print(f"{scenario.name}: {disk.disk(scenario)}", flush=True)
+        except LabError as error:
+            failed += 1
+            print(f"lab: {error}", file=sys.stderr, flush=True)
+    return 1 if failed else 0
 
 
 def _table(asked: argparse.Namespace) -> int:

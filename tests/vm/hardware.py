@@ -6,12 +6,13 @@ from pathlib import Path
 
 from .scenario import Hardware, Scenario
 
-# Disk and card of each target. QEMU has no ENA card: the AWS-like target has NVMe and e1000e.
+# Each target as its profile promises it. QEMU has no ENA card: the AWS-like target has NVMe and e1000e;
+# and like AWS it gives the card a new MAC.
 _TARGETS = {
-    "kvm": ("virtio", "virtio-net"),
-    "kvm-scsi": ("virtio-scsi", "virtio-net"),
-    "aws": ("nvme", "e1000e"),
-    "generic": ("sata", "e1000"),
+    "kvm": Hardware("virtio", "virtio-net", slot=9),
+    "kvm-scsi": Hardware("virtio-scsi", "virtio-net", slot=9),
+    "aws": Hardware("nvme", "e1000e", cpu="Haswell-noTSX", slot=9, mac="52:54:00:a5:00"),
+    "generic": Hardware("sata", "e1000", slot=9),
 }
 _NICS = {"e1000": "e1000", "e1000e": "e1000e", "virtio-net": "virtio-net-pci"}
 OVMF = Path("/usr/share/OVMF")
@@ -19,8 +20,8 @@ OVMF = Path("/usr/share/OVMF")
 
 def target(name: str, scenario: Scenario) -> Hardware:
     """The target's hardware for this scenario: another bus, another card in another slot."""
-    disk, nic = _TARGETS[name]
-    return Hardware(disk, nic, scenario.source.nics, scenario.target_cpu, slot=9)
+    made_of = _TARGETS[name]
+    return made_of._replace(nics=scenario.source.nics, cpu=scenario.target_cpu or made_of.cpu)
 
 
 def _disks(bus: str, images: list[str], first: str) -> list[str]:
@@ -46,7 +47,7 @@ def _disks(bus: str, images: list[str], first: str) -> list[str]:
 def _nics(hardware: Hardware) -> list[str]:
     args: list[str] = []
     for index in range(hardware.nics):
-        card = f"{_NICS[hardware.nic]},netdev=n{index},mac=52:54:00:1a:b0:0{index + 1},addr={hardware.slot + index:#x},romfile="
+        card = f"{_NICS[hardware.nic]},netdev=n{index},mac={hardware.mac}:0{index + 1},addr={hardware.slot + index:#x},romfile="
         net = f"user,id=n{index},ipv6=off,net=10.0.{index + 2}.0/24"
         args += ["-netdev", net, "-device", card]
     return args

@@ -31,6 +31,7 @@ class Hardware(NamedTuple):
     cpu: str = "Nehalem"
     machine: str = "pc"
     slot: int = 3
+    mac: str = "52:54:00:1a:b0"
 
 
 class Replace(NamedTuple):
@@ -58,7 +59,7 @@ class Scenario(NamedTuple):
     run_last: tuple[str, ...] = ()
     source: Hardware = Hardware()
     targets: tuple[str, ...] = ("kvm",)
-    target_cpu: str = "Nehalem"
+    target_cpu: str = ""
     finds: tuple[tuple[str, tuple[str, ...]], ...] = ()
     smoke: bool = False
     fix: bool = False

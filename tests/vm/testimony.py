@@ -34,7 +34,7 @@ class Testimony(NamedTuple):
     kernel: str
     reports: tuple[tuple[str, Any], ...] = ()
     checks: tuple[tuple[str, str], ...] = ()
-    acts: tuple[tuple[str, int, str], ...] = ()
+    acts: tuple[tuple[str, int, int, str], ...] = ()
     manifest: str = ""
     files: tuple[str, ...] = ()
 
@@ -75,7 +75,8 @@ def _read(said: dict[str, str]) -> Testimony:
         elif words[0] == "check":
             checks.append((words[1], f"exit {words[2]}: {' '.join(content.split())[-300:]}"))
         elif words[0] in ("fix", "rollback"):
-            acts.append((words[0], int(words[1]), content.strip()))
+            took = round(float(words[3]) - float(words[2]))
+            acts.append((words[0], int(words[1]), took, content.strip()))
     files = gzip.decompress(base64.b64decode(said["files"])).decode("utf-8", "replace") if "files" in said else ""
     return Testimony(
         root=(said.get("root", "").split() or [""])[0],

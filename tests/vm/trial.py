@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from . import cache, command, disk, fate, hardware, layout, machine, nvram, testimony
+from . import cache, command, disk, fate, hardware, layout, machine, mend, nvram, testimony
 from .fate import Fate, Prediction
 from .results import Row
 from .scenario import Scenario
@@ -103,9 +103,14 @@ def judge(
     if said is None:
         where, line = death or ("silence", "")
         return fate.dead(where, line)
-    found = fate.fate(source, testimony.read(said))
+    found = judge_said(source, testimony.read(said))
     again = f"after {attempts} tries, the emulator stalled" if attempts > 1 else ""
     return found._replace(note="; ".join(filter(None, (found.note, again))))
+
+
+def judge_said(source: testimony.Testimony, said: testimony.Testimony) -> Fate:
+    """The fate of a machine that spoke."""
+    return fate.fate(source, said)
 
 
 def source_boot(on: Bench, targets: tuple[str, ...]) -> tuple[testimony.Testimony, float]:
@@ -140,6 +145,8 @@ def run(scenario: Scenario, targets: tuple[str, ...], date: str, product: Option
     for target in targets:
         became, took = target_fate(on, target, source)
         row = _row(scenario, target, said[target], became, date, round(took))
+        if fix and not became.whole and on.product:
+            row = mend.mended(on, row, source, dict(source.reports).get(target))
         tell(f"  {scenario.name} on {target}: said {row.verdict}, {row.fate}: {row.agree} {row.note}")
         rows.append(row)
     return rows

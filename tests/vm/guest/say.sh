@@ -60,8 +60,11 @@ act() {
     check) shift; check "$@" ;;
     fix|rollback)
       tell "$*"
+      (while sleep 60; do tell "still at it"; done) & beat=$!
+      start=$(cut -d' ' -f1 /proc/uptime)
       migprep "$@" >out 2>&1
-      say "$1 $?"; tail -c 6000 out | tr -cd '\11\12\40-\176' | sed 's/^@@/@ @/' >>said ;;
+      code=$?; kill $beat 2>/dev/null
+      say "$1 $code $start $(cut -d' ' -f1 /proc/uptime)"; tail -c 6000 out | tr -cd '\11\12\40-\176' | sed 's/^@@/@ @/' >>said ;;
     manifest) tell manifest; manifest >manifest; say manifest; sha256sum <manifest >>said; say files; gzip -c manifest | base64 -w 1000 >>said ;;
   esac
 }

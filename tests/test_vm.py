@@ -1,0 +1,209 @@
+"""The lab's own reading and judging: scenario files, consoles, words of a guest, fates, the table."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.vm import cache, console, fate, layout, nvram, recipe, results, scenario, testimony
+from tests.vm.command import LabError
+from tests.vm.results import Row
+
+STORY = "story: a machine\n"
+
+
+def test_every_scenario_of_the_lab_is_understood_and_has_a_recipe() -> None:
+    every = scenario.load_all()
+    assert len(every) >= 24
+    for one in every:
+        text = recipe.recipe(one)
+        unfilled = [line for line in text.splitlines() if "ID@" in line]
+        assert not unfilled, (one.name, unfilled)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        (STORY + "layuot: plain\n", 2, "unknown key 'layuot'"),
+        (STORY + "layout: zfs\n", 2, "'zfs' is not one of plain"),
+        (STORY + "targets: kvm\n", 2, "expected a list"),
+        (STORY + "targets:\n  - kvm\n  - kwm\n", 4, "'kwm' is not one of"),
+        (STORY + "smoke: maybe\n", 2, "'maybe' is not one of true, false"),
+        (STORY + "suite: bookworm\nsuite: trixie\n", 3, "'suite' is given twice"),
+        (STORY + "source: {disk: floppy}\n", 2, "'floppy' is not one of ide"),
+        (STORY + "replace:\n  - {in: etc/fstab, this: a}\n", 3, "an edit needs 'by'"),
+        (STORY + "files: [\n", 3, "not YAML"),
+        ("suite: bookworm\n", 1, "a scenario needs a 'story'"),
+        ("", 1, "the file is empty"),
+        ("- a\n", 1, "expected 'key: value'"),
+    ],
+)
+def test_a_scenario_that_is_not_understood_is_refused_with_its_line(text: str, line: int, why: str) -> None:
+    with pytest.raises(scenario.ScenarioError) as refused:
+        scenario.parse(text, "x", "x.yaml")
+    assert str(refused.value).startswith(f"x.yaml:{line}: ")
+    assert why in str(refused.value)
+
+
+def test_what_must_be_found_is_said_for_all_targets_or_for_one() -> None:
+    both = scenario.parse(STORY + "finds: {all: [a/b], aws: [c/d]}\n", "x", "x.yaml")
+    assert both.expected("kvm") == {"a/b"}
+    assert both.expected("aws") == {"a/b", "c/d"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "line"),
+    [
+        ("ALERT!  /dev/sda1 does not exist.  Dropping to a shell!\n\n(initramfs) ", "initramfs prompt", "ALERT!"),
+        ("[  3.1] Kernel panic - not syncing: VFS: Unable to mount", "kernel panic", "Kernel panic"),
+        ("[ TIME ] Timed out waiting for device /dev/sda3.\nYou are in emergency mode. After", "emergency mode", "Timed out"),
+        ("Cannot open access to console, the root account is locked.\n", "emergency mode", "Cannot open"),
+        ("Entering emergency mode. Exit the shell to continue.\n", "dracut prompt", "Entering"),
+        ("error: no such device.\ngrub rescue> ", "grub rescue prompt", "error: no such device."),
+        ("BdsDxe: No bootable option or device was found.\n", "no bootable device", "No bootable"),
+        ("No bootable device.\n", "no bootable device", "No bootable"),
+    ],
+)  # fmt: skip
+def test_a_console_that_died_says_where_and_why(text: str, where: str, line: str) -> None:
+    found = console.death(text)
+    assert found is not None
+    assert found.where == where
+    assert found.line.startswith(line)
+
+
+def test_a_slow_console_is_not_a_dead_one() -> None:
+    assert console.death("[  90.1] systemd: A start job is running for /dev/sda3 (89s / 1min 30s)") is None
+    assert console.death("Loading initial ramdisk ...") is None
+
+
+def test_the_emulators_trouble_is_told_from_the_guests() -> None:
+    assert console.is_emulator_trouble("watchdog: BUG: soft lockup - CPU#0 stuck for 22s!")
+    assert console.is_emulator_trouble("rcu: INFO: rcu_preempt self-detected stall on CPU")
+    assert not console.is_emulator_trouble("Kernel panic - not syncing: VFS")
+
+
+def test_colours_and_broken_bytes_do_not_hide_a_sign() -> None:
+    raw = b"\x1b[0;1;31mYou are in \x1b[0memergency mode\xff\r\n"
+    assert console.death(console.plain(raw)) is not None
+
+
+def words(**said: str) -> str:
+    body = "".join(f"@@{name.replace('_', ' ')}\n{text}" for name, text in said.items())
+    return f"{body}@@end {hashlib.sha256(body.encode()).hexdigest()}\n"
+
+
+def spoken(address: str = "10.0.2.40", name: str = "ens3", **more: str) -> testimony.Testimony:
+    addresses = [{"ifname": name, "address": "52:54:00:00:00:01", "addr_info": [{"local": address, "prefixlen": 24, "scope": "global"}]}]  # fmt: skip
+    said = {
+        "root": "/dev/sda1 ext4 4-4\n", "mounts": "/ /dev/sda1 ext4 4-4\n/srv/data /dev/sda3 ext4 d-d\n",
+        "swap": "/dev/sda2 5-5\n", "failed": "", "addresses": json.dumps(addresses) + "\n",
+        "routes": '[{"dst":"default","gateway":"10.0.2.2"}]\n', "ping": "yes\n", "kernel": "6.1\n",
+    }  # fmt: skip
+    return testimony.read(words(**{**said, **more}))
+
+
+def test_what_a_guest_says_becomes_data() -> None:
+    report = base64.b64encode(gzip.compress(b'{"targets": []}')).decode()
+    said = spoken(report_kvm=report + "\n", check_kvm_0_1_2="fine\n")
+    assert said.mounts == {("/", "4-4"), ("/srv/data", "d-d")}
+    assert said.links[0].addresses == ("10.0.2.40/24",)
+    assert dict(said.reports) == {"kvm": {"targets": []}}
+
+
+@pytest.mark.parametrize("text", ["", "noise", "@@root\nx\n@@end 0\n", words(addresses="{nonsense")])
+def test_garbage_is_one_sentence(text: str) -> None:
+    with pytest.raises(LabError) as refused:
+        testimony.read(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_fate_names_what_was_lost() -> None:
+    source = spoken()
+    assert fate.fate(source, spoken(name="ens9")).whole
+    assert fate.fate(source, spoken(address="10.0.2.15")).lost == ("network",)
+    assert fate.fate(source, spoken(routes="[]\n")).lost == ("network",)
+    assert fate.fate(source, spoken(ping="no\n")).lost == ("network",)
+    assert fate.fate(source, spoken(mounts="/ /dev/vda1 ext4 4-4\n")).lost == ("data",)
+    swapless = fate.fate(source, spoken(swap=""))
+    assert (swapless.lost, swapless.limps) == ((), ("no swap",))
+    assert fate.fate(source, spoken(failed="x.service loaded failed failed X\n")).limps == ("x.service",)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "became", "word"),
+    [
+        ("ready", fate.Fate(()), "agree"),
+        ("ready", fate.Fate(("data",)), "missed"),
+        ("ready", fate.Fate((), ("no swap",)), "missed"),
+        ("not_ready", fate.Fate(("boot",)), "agree"),
+        ("not_ready", fate.Fate(()), "false alarm"),
+        ("conditional", fate.Fate(()), "agree"),
+        ("conditional", fate.Fate((), ("no swap",)), "agree"),
+        ("conditional", fate.Fate(("network",)), "missed"),
+        ("unknown", fate.Fate(()), "open"),
+        ("-", fate.Fate(()), "open"),
+    ],
+)
+def test_prediction_and_fate_are_compared(verdict: str, became: fate.Fate, word: str) -> None:
+    assert fate.judgement(fate.Prediction(verdict), became) == word
+
+
+def row(**change: str) -> Row:
+    return Row("s", "kvm", "ready", (), "whole", "agree", "2026-01-01", 60)._replace(**change)
+
+
+def test_the_table_leaves_out_columns_nobody_filled(tmp_path: Path) -> None:
+    text = results.table([row(), row(target="aws", agree="missed")])
+    assert text.splitlines()[0].split() == "| scenario | target | said | fate | agree? |".split()
+    assert len({len(line) for line in text.splitlines()}) == 1
+    assert "rollback" in results.table([row(rollback="identical")])
+
+
+def test_the_measure_counts_and_the_record_survives(tmp_path: Path) -> None:
+    rows = [row(), row(target="aws", agree="missed"), row(scenario="t", agree="false alarm")]
+    assert str(results.measure(rows)).startswith("2 scenarios, 3 scenario-target pairs: 1 agreements, 1 missed")
+    path = tmp_path / "results.json"
+    results.save(rows, "2026-01-01", {"QEMU": "7"}, path)
+    assert results.load(path)[1] == sorted(rows, key=lambda r: (r.scenario, r.target))
+    changed = results.changes(rows, [row(fate="lost boot")])
+    assert changed == ["s on kvm: fate was whole (2026-01-01), is lost boot"]
+    path.write_text("{")
+    with pytest.raises(LabError):
+        results.load(path)
+
+
+def test_a_broken_cache_entry_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    built = []
+
+    def build(half: Path) -> None:
+        built.append(half)
+        (half / "disk").write_bytes(b"whole")
+
+    entry = cache.entry("disks", "d", build)
+    assert cache.entry("disks", "d", build) == entry
+    assert len(built) == 1
+    (entry / "disk").write_bytes(b"half")
+    assert (cache.entry("disks", "d", build) / "disk").read_bytes() == b"whole"
+    assert len(built) == 2
+
+    def fail(half: Path) -> None:
+        raise LabError("no")
+
+    with pytest.raises(LabError):
+        cache.entry("disks", "e", fail)
+    assert [path.name for path in (tmp_path / "disks").iterdir()] == ["d"]
+
+
+def test_the_boot_entry_names_the_file_and_the_partition() -> None:
+    plan = layout.layout(scenario.parse(STORY + "loader: grub-uefi\n", "x", "x.yaml"))
+    option = nvram.load_option(plan, "debian", "\\EFI\\debian\\grubx64.efi")
+    assert "grubx64.efi".encode("utf-16-le") in option
+    store = nvram.with_entry(b"\xff" * 4096, plan, "debian", "\\x")
+    assert len(store) == 4096
+    assert store[0x64:0x66] == b"\xaa\x55"
