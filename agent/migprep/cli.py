@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import migprep
 
 if TYPE_CHECKING:
     import argparse
 
-    from migprep.inspection import Inspection
-    from migprep.model import Result
     from migprep.report.text import Style
 
 SEVERITIES = ("blocker", "high", "low", "info")
@@ -72,12 +70,12 @@ def _fix(verb: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line; returns its exit code and lets no exception out."""
+    options = _parsed(argv)
+    if isinstance(options, int):
+        return options
     from migprep.model import MigprepError
 
     try:
-        options = _parsed(argv)
-        if isinstance(options, int):
-            return options
         _careful_output()
         return VERBS[options.verb](options)
     except MigprepError as error:
@@ -166,22 +164,17 @@ def check(options: argparse.Namespace) -> int:
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
     work = inspection.begin(options.root, options.target)
     results = inspection.judge(work)
-    judged = [document.Judged(target, results[target.name], _after(work, target.name, results)) for target in work.targets]
+    judged = [document.Judged(target, results[target.name]) for target in work.targets]
     run = document.Run(started, 0.0, options.root or "/", work.refused)
     report = document.build(work.facts, work.rules, judged, run)
-    report["run"]["seconds"] = round(time.monotonic() - clock, 3)  # type: ignore[index]
+    report["run"]["seconds"] = round(time.monotonic() - clock, 3)
     for sentence in work.refused:
         _complain(f"{sentence} (left out; the rest is used)", 65)
     _tell(report, options)
     return inspection.code(work, results, Severity(options.fail_on))
 
 
-def _after(work: Inspection, target: str, results: dict[str, tuple[Result, ...]]) -> None:
-    """The verdict after the safe fixes, where it can be computed."""
-    return None
-
-
-def _tell(report: dict[str, object], options: argparse.Namespace) -> None:
+def _tell(report: dict[str, Any], options: argparse.Namespace) -> None:
     from migprep import output
     from migprep.report import text
 
@@ -196,7 +189,7 @@ def _tell(report: dict[str, object], options: argparse.Namespace) -> None:
         say(_rendered(report, options.format, terminal()))
 
 
-def _rendered(report: dict[str, object], form: str, style: Style) -> str:
+def _rendered(report: dict[str, Any], form: str, style: Style) -> str:
     if form == "json":
         from migprep.report import json
 
@@ -206,7 +199,7 @@ def _rendered(report: dict[str, object], form: str, style: Style) -> str:
     return text.render(report, style)
 
 
-def _changed(report: dict[str, object]) -> bool:
+def _changed(report: dict[str, Any]) -> bool:
     """Whether this report says something else than the last one of --cron, which it then replaces."""
     from migprep import memory
 

@@ -105,6 +105,8 @@ def load_targets(site: str = SITE) -> tuple[dict[str, Target], tuple[str, ...]]:
 def load_rules(site: str = SITE) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     """All rules by id, and a sentence for each site file refused."""
     found = {rule.id: rule for rule in rules.load()}
+    if not found:
+        raise MigprepError("this installation holds no rules: install it again")
     given, refused = _site(site, "rules.d", _linted)
     for rule in given:
         if rule.id in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 import migprep
 from migprep.evaluate import verdict
@@ -12,9 +12,6 @@ from migprep.rules import Rule
 from migprep.targets import Target
 
 SCHEMA = "migprep/report/1.0"
-
-Json = dict  # what json.dumps takes as an object
-
 
 class Run(NamedTuple):
     """When and on what: `started` in ISO 8601 (UTC); `refused` is one sentence per site file left out."""
@@ -33,7 +30,7 @@ class Judged(NamedTuple):
     after_fixes: Verdict | None = None
 
 
-def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Run) -> dict[str, object]:
+def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Run) -> dict[str, Any]:
     """The whole report; facts that it is the first to ask for are probed here."""
     by_id = {rule.id: rule for rule in rules}
     host, family = _host(facts), _family(facts)
@@ -199,9 +196,9 @@ def _family(facts: Facts) -> str:
 def _host(facts: Facts) -> dict[str, object]:
     return {
         "name": text(lambda: facts.system.hostname),
-        "os": text(lambda: facts.system.title),
+        "os": text(lambda: facts.system.name),
         "kernel": text(lambda: facts.system.kernel),
-        "architecture": text(lambda: facts.system.architecture),
+        "architecture": text(lambda: facts.system.machine),
         "firmware": text(lambda: facts.firmware.kind),
         "virtualization": text(lambda: facts.virtualization.name),
     }
@@ -239,4 +236,15 @@ def _nics(facts: Facts) -> list[dict[str, object]]:
 
 
 def _cpu(facts: Facts) -> dict[str, object]:
-    return {}
+    cpu = facts.cpu
+    if isinstance(cpu, Unknown):
+        return {}
+    return {
+        "architecture": cpu.architecture,
+        "vendor": cpu.vendor,
+        "model": cpu.model,
+        "count": cpu.count,
+        "level": cpu.level_name,
+        "pool_model": cpu.pool_model,
+        "pool_flags": cpu.pool_flags,
+    }

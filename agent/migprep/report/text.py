@@ -8,13 +8,13 @@ WIDTH = 80
 #: Findings of one rule that are told before the rest is only counted.
 SHOWN = 12
 
-SIGNS = {"pass": "✓", "warn": "!", "fail": "✗", "unknown": "?"}
-ASCII_SIGNS = {"pass": "+", "warn": "!", "fail": "x", "unknown": "?"}
-COLOURS = {"pass": "32", "warn": "33", "fail": "31", "unknown": "35"}
+SIGNS = {"pass": "✓", "warn": "!", "fail": "✗", "unknown": "?", "note": "i"}
+ASCII_SIGNS = {**SIGNS, "pass": "+", "fail": "x"}
+COLOURS = {"pass": "32", "warn": "33", "fail": "31", "unknown": "35", "note": "36"}
 VERDICTS = {"ready": "READY", "conditional": "CONDITIONAL", "not_ready": "NOT READY", "unknown": "UNKNOWN"}
 VERDICT_SIGNS = {"ready": "pass", "conditional": "warn", "not_ready": "fail", "unknown": "unknown"}
 
-Item = dict  # type: ignore[type-arg]  # an object of the document
+Item = dict[str, Any]  # an object of the document
 
 
 class Style(NamedTuple):
@@ -157,7 +157,7 @@ def _groups(document: Item) -> list[tuple[str, str, list[Block]]]:
     waived = [_having(block, waived=True) for block in blocks]
     still = [_having(block, waived=False) for block in blocks]
     return [
-        ("FOR YOUR INFORMATION", "pass", [one for one in still if one.findings and one.result["severity"] in ("low", "info")]),
+        ("FOR YOUR INFORMATION", "note", [one for one in still if one.findings and one.result["severity"] in ("low", "info")]),
         ("WAIVED", "warn", [one for one in waived if one.findings]),
         ("COULD NOT CHECK", "unknown", []),
         ("DECIDE", "warn", [one for one in still if one.findings and one.result["severity"] == "high"]),
@@ -184,14 +184,19 @@ def _having(block: Block, waived: bool) -> Block:
 
 def _block(block: Block, document: Item, status: str, style: Style) -> list[str]:
     result = block.result
-    lines = ["", *wrap(shown(result["title"]), "    ", "    ")]
-    lines[1] = f"  {style.sign(status)} " + style.paint(lines[1][4:], "1")
+    lines = _signed(shown(result["title"]), status, style)
     lines += wrap(f" {style.dot} ".join(_facts_of(block, document)), "    ", "    ")
     for finding, targets in block.findings[:SHOWN]:
         lines += _finding(finding, targets if _differs(block) else (), style)
     if len(block.findings) > SHOWN:
         lines.append(f"    ... and {len(block.findings) - SHOWN} more (--format json lists all)")
     return lines + _mend(block, document)
+
+
+def _signed(words: str, status: str, style: Style) -> list[str]:
+    """An empty line, then `words` behind the mark of their status."""
+    first, *more = wrap(words, "    ", "    ")
+    return ["", f"  {style.sign(status)} " + style.paint(first[4:], "1"), *more]
 
 
 def _facts_of(block: Block, document: Item) -> list[str]:
@@ -249,7 +254,7 @@ def _by_hand(result: Item, manual: list[Item]) -> list[str]:
 def _command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
     """The command that mends it, to be pasted; `kvm` need not be said."""
     words = ["migprep fix", f"--only {rule}"]
-    if targets and targets[0] != "kvm":
+    if targets and "kvm" not in targets:
         words.insert(1, f"--target {targets[0]}")
     if document["run"]["root"] != "/":
         words.insert(1, f"--root {shown(document['run']['root'])}")
@@ -274,9 +279,9 @@ def _unchecked(document: Item, style: Style) -> list[str]:
         return []
     lines = ["", style.paint(f"COULD NOT CHECK ({sum(map(len, reasons.values())) or len(gaps)})", "1")]
     for gap in gaps:
-        lines += ["", *wrap(f"{gap['fact']}: {shown(gap['reason'])}", f"  {style.sign('unknown')} ", "    ")]
+        lines += _signed(f"{gap['fact']}: {shown(gap['reason'])}", "unknown", style)
     for reason in sorted(reasons, key=lambda one: (len(reasons[one]), one)):
-        lines += ["", *wrap(shown(reason), f"  {style.sign('unknown')} ", "    ")]
+        lines += _signed(shown(reason), "unknown", style)
         lines += wrap(", ".join(sorted(reasons[reason])), "    not judged: ", "      ")
     return lines
 
@@ -287,10 +292,10 @@ def _unchecked(document: Item, style: Style) -> list[str]:
 def summary(document: Item, style: Style = Style()) -> list[str]:
     """One line per target: the verdict, why, and what it would be after the fixes."""
     width = max(len(one["name"]) for one in document["targets"])
-    return [_verdict(one, document, width, style) for one in document["targets"]]
+    return [line for one in document["targets"] for line in _verdict(one, document, width, style)]
 
 
-def _verdict(target: Item, document: Item, width: int, style: Style) -> str:
+def _verdict(target: Item, document: Item, width: int, style: Style) -> list[str]:
     mine = [result for result in document["results"] if result["target"] == target["name"]]
     counts = [
         _count(_open(mine, "blocker"), "to fix"),
@@ -298,9 +303,19 @@ def _verdict(target: Item, document: Item, width: int, style: Style) -> str:
         _count(sum(result["status"] == "unknown" for result in mine), "not checked"),
     ]
     why = ", ".join(one for one in counts if one) or "nothing found"
-    after = "" if target["after_fixes"] == target["verdict"] else f"; {VERDICTS[target['after_fixes']]} after migprep fix"
-    verdict = style.paint(VERDICTS[target["verdict"]], "1;" + COLOURS[VERDICT_SIGNS[target["verdict"]]])
-    return f"{target['name'] + ':':<{width + 1}} {verdict} ({why}){after}"
+    verdict = VERDICTS[target["verdict"]]
+    first, *more = wrap(f"{verdict} ({why}){_after(target, mine)}", f"{target['name'] + ':':<{width + 1}} ", " " * (width + 2))
+    painted = style.paint(verdict, "1;" + COLOURS[VERDICT_SIGNS[target["verdict"]]])
+    return [first[: width + 2] + first[width + 2 :].replace(verdict, painted, 1), *more]
+
+
+def _after(target: Item, results: list[Item]) -> str:
+    """What `migprep fix` would do for the verdict, or at least for how many findings."""
+    if target["after_fixes"] != target["verdict"]:
+        return f"; {VERDICTS[target['after_fixes']]} after migprep fix"
+    fixes = [finding["fix"] for one in results for finding in one["findings"] if finding["fix"] and not finding.get("waiver")]
+    mended = sum(fix["safety"] == "safe" and fix["phase"] == "prepare" for fix in fixes)
+    return f"; migprep fix mends {mended}" if mended else ""
 
 
 def _open(results: Iterable[Item], severity: str) -> int:

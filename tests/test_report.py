@@ -1,0 +1,150 @@
+"""The report: the document keeps its schema, the text keeps its words (golden files) and its 80 columns."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import machines
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from migprep.model import Status, Verdict
+from migprep.report import document, pages, text
+from migprep.report import json as as_json
+
+GOLDEN = Path(__file__).parent / "golden"
+SCHEMA = json.loads((Path(document.__file__).parent / "report-1.0.json").read_text())
+
+
+def assert_golden(name: str, words: str) -> None:
+    """`words` equal the golden file; MIGPREP_GOLDEN=write makes it so."""
+    path = GOLDEN / name
+    if os.environ.get("MIGPREP_GOLDEN") == "write":
+        path.write_text(words, encoding="utf-8")
+    assert words == path.read_text(encoding="utf-8")
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("names", [("kvm",), ("kvm", "xen", "aws")])
+def test_document_keeps_the_schema(names: tuple[str, ...]) -> None:
+    emitted = json.loads(as_json.render(machines.report(*names)))
+    jsonschema.Draft202012Validator(SCHEMA).validate(emitted)
+
+
+def test_schema_refuses_a_failure_without_findings() -> None:
+    report = machines.report()
+    report["results"][1]["findings"] = []
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(json.loads(as_json.render(report)))
+
+
+def test_json_is_ascii_and_keeps_stray_bytes() -> None:
+    words = as_json.render(machines.report())
+    assert words.isascii()
+    subjects = [finding["subject"] for result in json.loads(words)["results"] for finding in result["findings"]]
+    assert "/srv/\udcff\x1b[31m" in subjects
+
+
+def test_chain_tells_the_worst_of_each_link() -> None:
+    chain = {link["link"]: link for link in machines.report()["targets"][0]["boot_chain"]}
+    states = {name: link["status"] for name, link in chain.items()}
+    assert states == {
+        "firmware": "unknown", "boot loader": "unknown", "kernel arguments": "pass", "initramfs": "unknown",
+        "storage stack": "pass", "root": "unknown", "mounts": "fail", "network": "warn", "services": "pass",
+    }  # fmt: skip
+    assert chain["mounts"]["note"].endswith("(and 1 more)")
+
+
+def test_reasons_are_the_open_blockers() -> None:
+    target = machines.report()["targets"][0]
+    assert target["verdict"] == "not_ready"
+    assert target["reasons"] == [machines.finding("fstab/volatile-device-name", subject).fingerprint for subject in ("/data", "/srv/\udcff\x1b[31m")]
+
+
+def test_verdict_after_fixes_is_the_callers() -> None:
+    facts, one = machines.Facts(machines.Files({})), machines.known_target()
+    judged = [document.Judged(one, machines.results("kvm"), Verdict.CONDITIONAL)]
+    target = document.build(facts, machines.RULES, judged, machines.RUN)["targets"][0]
+    assert (target["verdict"], target["after_fixes"]) == ("not_ready", "conditional")
+
+
+def test_gaps_make_a_run_incomplete() -> None:
+    run = machines.report()["run"]
+    assert not run["complete"]
+    assert {"fact": "site files", "reason": machines.RUN.refused[0]} in run["gaps"]
+
+
+@pytest.mark.parametrize("names", [("kvm",), ("kvm", "xen", "vmware"), ("aws", "azure", "gcp", "generic", "hyperv", "kvm", "kvm-scsi", "vmware", "xen")])
+@pytest.mark.parametrize("unicode", [True, False])
+def test_text_is_golden(names: tuple[str, ...], unicode: bool) -> None:
+    words = text.render(_without_gaps(machines.report(*names)), text.Style(unicode=unicode))
+    assert_golden(f"report-{len(names)}-{'utf8' if unicode else 'ascii'}.txt", words)
+    assert unicode or words.isascii()
+    _assert_printable(words)
+
+
+def _without_gaps(report: dict[str, Any]) -> dict[str, Any]:
+    """The gaps of an almost empty machine change with every new fact; one is enough."""
+    report["run"]["gaps"] = [gap for gap in report["run"]["gaps"] if gap["fact"] == "site files"]
+    report["host"]["virtualization"] = report["host"]["firmware"] = ""
+    return report
+
+
+def _assert_printable(words: str) -> None:
+    for line in words.split("\n"):
+        assert len(line) <= 80, line
+        assert line == line.rstrip()
+        assert line.isprintable(), repr(line)
+
+
+def test_a_clean_machine_ends_in_one_line() -> None:
+    results = tuple(one._replace(status=Status.PASS, findings=(), reason="") for one in machines.results("kvm"))
+    report = document.build(machines.Facts(machines.Files({})), machines.RULES, [document.Judged(machines.known_target(), results)], machines.RUN)
+    assert text.summary(report) == ["kvm: READY (nothing found)"]
+
+
+def test_colour_only_repeats_what_is_written() -> None:
+    report = machines.report("kvm", "xen")
+    coloured = text.render(report, text.Style(colour=True))
+    assert "\033[" in coloured
+    assert re.sub(r"\033\[[0-9;]*m", "", coloured) == text.render(report, text.Style())
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_shown_is_printable_whatever_it_gets(words: str) -> None:
+    assert text.shown(words).isprintable()
+
+
+@given(st.text("ab \n", max_size=400), st.integers(12, 90))
+def test_wrap_keeps_every_word_and_the_width(words: str, width: int) -> None:
+    lines = text.wrap(words, "  - ", "    ", width)
+    assert all(len(line) <= width for line in lines)
+    assert "".join("".join(lines).replace("-", "").split()) == "".join(words.split())
+
+
+def test_explain_tells_everything_about_a_rule() -> None:
+    rule = machines.rule(
+        "fstab/volatile-device-name",
+        symptom="Dependency failed for /data",
+        for_each="fstab.entries",
+        when="item.is_volatile",
+        by_hand={"debian": "blkid"},
+        references=["fstab(5)"],
+        fix={"title": "By UUID", "safety": "safe", "phase": "prepare"},
+    )
+    page = pages.explain(rule)
+    for words in ("blocker, stops the boot", "Dependency failed", "item.is_volatile", "Debian", "blkid", "fstab(5)", "By UUID (safe"):
+        assert words in page
+    _assert_printable(page)
+
+
+def test_lists_of_rules_and_targets_fit() -> None:
+    _assert_printable(pages.rules(machines.RULES))
+    _assert_printable(pages.targets([machines.known_target(name) for name in ("aws", "kvm")]))
