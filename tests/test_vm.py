@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,7 +154,7 @@ def test_prediction_and_fate_are_compared(verdict: str, became: fate.Fate, word:
     assert fate.judgement(fate.Prediction(verdict), became) == word
 
 
-def row(**change: str) -> Row:
+def row(**change: Any) -> Row:
     return Row("s", "kvm", "ready", (), "whole", "agree", "2026-01-01", 60)._replace(**change)
 
 

@@ -107,17 +107,16 @@ def _run(asked: argparse.Namespace) -> int:
     cache.sweep()
     scenarios = _chosen(asked)
     command.require("qemu-system-x86_64", *(t for s in scenarios for t in disk.tools(s)))
-    product = machine.product(trial.CHECKOUT)
-    if product is None:
+    if machine.product(trial.CHECKOUT) is None:
         print("migprep has no command line in this checkout: no prediction", flush=True)
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
+    date = _now()
     _, old = results.load(asked.results)
     new: list[Row] = []
     broken: list[str] = []
 
     def one(scenario: Scenario) -> list[Row]:
         targets = tuple(t for t in scenario.targets if not asked.target or t in asked.target)
-        return trial.run(scenario, targets, date, product, fresh=asked.fresh, fix=asked.fix)
+        return trial.run(scenario, targets, date, fresh=asked.fresh, fix=asked.fix)
 
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         waiting = {pool.submit(one, scenario): scenario for scenario in scenarios}
@@ -135,6 +134,10 @@ def _run(asked: argparse.Namespace) -> int:
             command.stop_all()
             raise
     return _summary(old, new, broken)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
 
 
 def _summary(old: list[Row], new: list[Row], broken: list[str]) -> int:
@@ -167,8 +170,8 @@ def _commit() -> str:
 
 def _v2v(asked: argparse.Namespace) -> int:
     _, old = results.load(asked.results)
+    date = _now()
     rows = v2v.compare(_chosen(asked), old)
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
     results.save(results.merged(old, rows), date, versions(), asked.results)
     print(f"\n{results.table(rows)}")
     return 0

@@ -49,11 +49,21 @@ def entry(kind: str, name: str, build: Callable[[Path], None]) -> Path:
         files = [file for file in half.iterdir() if file.is_file()]
         (half / DONE).write_text("".join(f"{file.stat().st_size} {file.name}\n" for file in files))
         os.sync()
-        half.rename(path)
+        _settle(half, path)
     except BaseException:
         discard(half)
         raise
     return path
+
+
+def _settle(half: Path, path: Path) -> None:
+    """Give a finished entry its name; one that another process finished first is as good."""
+    try:
+        half.rename(path)
+    except OSError:
+        if not is_whole(path):
+            raise
+        discard(half)
 
 
 def sweep() -> None:

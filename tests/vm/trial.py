@@ -132,9 +132,9 @@ def predictions(said: testimony.Testimony, targets: tuple[str, ...]) -> dict[str
     }
 
 
-def run(scenario: Scenario, targets: tuple[str, ...], date: str, product: Optional[bytes], *, fresh: bool, fix: bool) -> list[Row]:
+def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: bool) -> list[Row]:
     """The whole story of one scenario, one row per target."""
-    on = bench(scenario, product, fresh)
+    on = bench(scenario, machine.product(CHECKOUT), fresh)
     tell(f"  {scenario.name} on source …")
     source, seconds = source_boot(on, targets)
     tell(f"  {scenario.name} on source: up in {seconds:.0f} s")
