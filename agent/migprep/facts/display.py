@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
+from migprep.formats import xorg
+from migprep.formats.xorg import Config, Line, plain
 from migprep.model import Undetermined
 from migprep.root import Root
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
-    from migprep.formats.xorg import Config, Line
 
 #: The first of these that exists is the main file (xorg.conf(5), CONFIGURATION FILE; XF86Config before X.Org 6.7).
 MAIN = ("/etc/X11/xorg.conf", "/etc/xorg.conf", "/etc/X11/XF86Config-4", "/etc/X11/XF86Config", "/etc/XF86Config")
@@ -98,8 +99,6 @@ def probe(facts: Facts) -> Display:
 
 
 def _read(place: Root, path: str) -> XFile:
-    from migprep.formats import xorg
-
     return XFile(path, xorg.parse(root.text(place, path) or ""))
 
 
@@ -125,8 +124,6 @@ def _device(files: tuple[XFile, ...], file: XFile, index: int) -> Device:
 
 def _bound(files: tuple[XFile, ...], file: XFile, index: int) -> tuple[tuple[Line, ...], bool]:
     """Lines that go with a Device section: the server refuses a Screen without its Device, and a layout without its Screen."""
-    from migprep.formats.xorg import plain
-
     lines = list(file.config.sections[index].lines)
     contained = True
     names = {plain(file.config.sections[index].identifier)}

@@ -287,7 +287,7 @@ def in_line(path: str, number: int, line: str) -> Iterator[Mention]:
             kind, setting = _setting(path, line, at)
             if kind is Use.LITERAL:
                 verb, destroys = command(line[:at], line[end:])
-                kind = Use.COMMENT if verb in SAYING else kind
+                kind = Use.COMMENT if verb == "echo" else kind
             verb = _verb_of_file(path, verb)
         yield Mention(path, number, line.strip(), spec, reference(spec), kind, verb, destroys, setting)
 
@@ -374,13 +374,14 @@ def command(before: str, after: str) -> tuple[str, bool]:
     words = [word.strip("\"'()").rsplit("/", 1)[-1] for word in head.replace("=", "= ").split()]
     if head.rstrip().endswith(">") and not head.rstrip().endswith("2>"):
         return "redirection", True
-    for index in range(len(words) - 1, -1, -1):
-        verb = words[index]
+    if any(word in SAYING or word in ("/bin/echo", "/usr/bin/logger", "/usr/bin/printf") for word in head.split()):
+        return "echo", False
+    for verb in reversed(words):
         if verb.startswith("mkfs"):
             return "mkfs", True
         if verb in DESTROYERS:
             return verb, _destroys(verb, head, tail)
-        if verb in ACTORS or verb in TUNING or (verb in SAYING and index < 8):
+        if verb in ACTORS or verb in TUNING:
             return verb, verb == "sfdisk" and not {"-d", "-l", "--dump", "--list"} & set(words)
     return "other", False
 
