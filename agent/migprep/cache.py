@@ -1,0 +1,44 @@
+"""What was expensive to read and has not changed since, kept in migprep's own folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+FOLDER = "/var/cache/migprep"
+
+
+class Cache:
+    """JSON values by key and identity, in one folder that only root can read.
+
+    A cache never fails: one that cannot be read is empty, one that cannot be written stays empty.
+    """
+
+    def __init__(self, folder: str = FOLDER) -> None:
+        self.folder = folder
+
+    def _path(self, key: str) -> str:
+        import hashlib
+
+        return os.path.join(self.folder, hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32])
+
+    def get(self, key: str, identity: list[int]) -> Any:
+        """The value kept for `key` while its `identity` (inode, size, mtime …) was the same, or None."""
+        try:
+            with open(self._path(key), "rb") as stream:
+                kept = json.load(stream)
+            return kept["value"] if kept["key"] == key and kept["identity"] == identity else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, key: str, identity: list[int], value: object) -> None:
+        """Keep `value`; written beside and renamed, 0600."""
+        path = self._path(key)
+        try:
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as stream:
+                json.dump({"key": key, "identity": identity, "value": value}, stream)
+            os.replace(f"{path}.new", path)
+        except OSError:
+            return

@@ -1,0 +1,238 @@
+"""What is: one typed fact per subject, probed from a Root on first use and kept."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Callable, Generic, TypeVar, overload
+
+from migprep.model import MigprepError, Undetermined, Unknown
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.cache import Cache
+    from migprep.facts import (
+        arguments,
+        block,
+        bootloader,
+        cpu,
+        crypttab,
+        display,
+        firmware,
+        fstab,
+        identity,
+        initramfs,
+        interfaces,
+        kernels,
+        modprobe,
+        mounts,
+        network,
+        resolver,
+        stacks,
+        startup,
+        swaps,
+        system,
+        udev,
+        virtualization,
+    )
+
+T = TypeVar("T")
+
+#: Seconds that one fact may take before it is given up (an initramfs of 500 MB takes about 5).
+SECONDS = 30.0
+
+
+class fact(Generic[T]):  # noqa: N801  used as a decorator
+    """A probe as an attribute: runs once, within a time limit, and turns failure into Unknown."""
+
+    def __init__(self, probe: Callable[[Facts], T]) -> None:
+        self.probe = probe
+        self.__doc__ = probe.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, facts: None, owner: type) -> fact[T]: ...
+    @overload
+    def __get__(self, facts: Facts, owner: type) -> T | Unknown: ...
+    def __get__(self, facts: Facts | None, owner: type) -> fact[T] | T | Unknown:
+        if facts is None:
+            return self
+        value = facts.__dict__[self.name] = guarded(lambda: self.probe(facts), self.name)
+        return value
+
+
+def guarded(probe: Callable[[], T], name: str, seconds: float = SECONDS) -> T | Unknown:
+    """What `probe` returns, or why it could not."""
+    try:
+        return limited(probe, seconds)
+    except MigprepError as error:
+        return Unknown(str(error))
+    except OSError as error:
+        return Unknown(f"{error.filename or name}: {(error.strerror or str(error)).lower()}")
+    except Exception as error:  # a fault of ours is a gap in the report, never a lost report
+        if os.environ.get("MIGPREP_DEBUG"):
+            raise
+        return Unknown(f"internal error while reading {name}: {type(error).__name__}: {error}")
+
+
+def limited(probe: Callable[[], T], seconds: float) -> T:
+    """`probe()` under an alarm (setitimer(2)); a surrounding limit goes on counting."""
+    import signal
+    import threading
+    import time
+
+    if threading.current_thread() is not threading.main_thread():
+        return probe()
+
+    def expire(*_: object) -> None:
+        raise Undetermined(f"took more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    started = time.monotonic()
+    left = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
+    try:
+        return probe()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - started)) if left else 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Facts:
+    """Everything that is known of one machine. Each attribute is a fact or Unknown(reason)."""
+
+    def __init__(self, root: Root, cache: Cache | None = None) -> None:
+        self.root = root
+        self.cache = cache
+
+    @fact
+    def system(self) -> system.System:
+        from migprep.facts import system
+
+        return system.probe(self)
+
+    @fact
+    def virtualization(self) -> virtualization.Virtualization:
+        from migprep.facts import virtualization
+
+        return virtualization.probe(self)
+
+    @fact
+    def firmware(self) -> firmware.Firmware:
+        from migprep.facts import firmware
+
+        return firmware.probe(self)
+
+    @fact
+    def identity(self) -> identity.Identity:
+        from migprep.facts import identity
+
+        return identity.probe(self)
+
+    @fact
+    def cpu(self) -> cpu.Cpu:
+        from migprep.facts import cpu
+
+        return cpu.probe(self)
+
+    @fact
+    def kernels(self) -> kernels.Kernels:
+        from migprep.facts import kernels
+
+        return kernels.probe(self)
+
+    @fact
+    def modprobe(self) -> modprobe.Modprobe:
+        from migprep.facts import modprobe
+
+        return modprobe.probe(self)
+
+    @fact
+    def initramfs(self) -> initramfs.Images:
+        from migprep.facts import initramfs
+
+        return initramfs.probe(self)
+
+    @fact
+    def arguments(self) -> arguments.Arguments:
+        from migprep.facts import arguments
+
+        return arguments.probe(self)
+
+    @fact
+    def bootloader(self) -> bootloader.BootLoader:
+        from migprep.facts import bootloader
+
+        return bootloader.probe(self)
+
+    @fact
+    def block(self) -> block.Block:
+        from migprep.facts import block
+
+        return block.probe(self)
+
+    @fact
+    def mounts(self) -> mounts.Mounts:
+        from migprep.facts import mounts
+
+        return mounts.probe(self)
+
+    @fact
+    def swaps(self) -> swaps.Swaps:
+        from migprep.facts import swaps
+
+        return swaps.probe(self)
+
+    @fact
+    def fstab(self) -> fstab.Fstab:
+        from migprep.facts import fstab
+
+        return fstab.probe(self)
+
+    @fact
+    def crypttab(self) -> crypttab.Crypttab:
+        from migprep.facts import crypttab
+
+        return crypttab.probe(self)
+
+    @fact
+    def stacks(self) -> stacks.Stacks:
+        from migprep.facts import stacks
+
+        return stacks.probe(self)
+
+    @fact
+    def interfaces(self) -> interfaces.Interfaces:
+        from migprep.facts import interfaces
+
+        return interfaces.probe(self)
+
+    @fact
+    def network(self) -> network.Network:
+        from migprep.facts import network
+
+        return network.probe(self)
+
+    @fact
+    def udev(self) -> udev.Udev:
+        from migprep.facts import udev
+
+        return udev.probe(self)
+
+    @fact
+    def resolver(self) -> resolver.Resolver:
+        from migprep.facts import resolver
+
+        return resolver.probe(self)
+
+    @fact
+    def display(self) -> display.Display:
+        from migprep.facts import display
+
+        return display.probe(self)
+
+    @fact
+    def startup(self) -> startup.Startup:
+        from migprep.facts import startup
+
+        return startup.probe(self)

@@ -1,0 +1,180 @@
+"""Rules: data files that say when something is wrong, how bad, why, and what mends it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from migprep import data, expr
+from migprep.model import Link, MigprepError, Mend, Phase, Safety, Severity
+
+BLOCKS = ("boot", "network", "data")
+
+
+class RuleError(MigprepError):
+    """A rule file that is refused: path and what is wrong."""
+
+    code = 65
+
+
+class EvidenceText(NamedTuple):
+    """Where to look, with expressions still in it."""
+
+    path: expr.Text
+    line: expr.Expression | None
+    observed: expr.Text
+    expected: expr.Text
+
+
+class Fix(NamedTuple):
+    """How a finding is mended: a template for one file, then actions run once after all files."""
+
+    mend: Mend
+    only_if: expr.Expression | None = None
+    file: expr.Text | None = None
+    template: str = ""
+    then: tuple[str, ...] = ()
+
+
+class Rule(NamedTuple):
+    """One rule as loaded; expressions are compiled."""
+
+    id: str
+    title: str
+    severity: Severity
+    blocks: str
+    link: Link
+    needs: tuple[str, ...]
+    why: str
+    symptom: str
+    when: expr.Expression
+    subject: expr.Text
+    message: expr.Text
+    evidence: tuple[EvidenceText, ...]
+    applies: expr.Expression | None
+    for_each: expr.Expression | None
+    item: str
+    fix: Fix | None
+    by_hand: dict[str, str]
+    references: tuple[str, ...]
+    path: str
+
+
+REQUIRED = frozenset({"id", "title", "severity", "link", "needs", "why", "when", "subject", "message", "evidence"})
+OPTIONAL = frozenset({"blocks", "symptom", "applies", "for_each", "as", "fix", "by_hand", "references"})
+EVIDENCE = frozenset({"path", "line", "observed", "expected"})
+FIX = frozenset({"title", "safety", "phase", "only_if", "file", "template", "then"})
+
+
+def parse(content: dict[str, object], path: str) -> Rule:
+    """A rule from the mapping of its file. Raises RuleError naming path and member."""
+    try:
+        return _rule(content, path)
+    except (RuleError, expr.ExpressionError) as error:
+        raise RuleError(f"{path}: {error}") from None
+
+
+def _rule(content: dict[str, object], path: str) -> Rule:
+    _members(content, REQUIRED, OPTIONAL, "")
+    severity = _choice(Severity, content["severity"], "severity")
+    blocks = str(content.get("blocks", ""))
+    if (severity is Severity.BLOCKER) != bool(blocks):
+        raise RuleError("a blocker, and only a blocker, says what it blocks")
+    if blocks and blocks not in BLOCKS:
+        raise RuleError(f"blocks: must be one of {', '.join(BLOCKS)}")
+    evidence = content["evidence"]
+    return Rule(
+        id=_text(content, "id"),
+        title=_text(content, "title"),
+        severity=severity,
+        blocks=blocks,
+        link=_choice(Link, content["link"], "link"),
+        needs=_strings(content["needs"], "needs"),
+        why=_text(content, "why").strip(),
+        symptom=str(content.get("symptom", "")).strip(),
+        when=expr.compile_expression(_text(content, "when")),
+        subject=expr.compile_text(_text(content, "subject")),
+        message=expr.compile_text(_text(content, "message")),
+        evidence=tuple(_evidence(one) for one in (evidence if isinstance(evidence, list) else [evidence])),
+        applies=_optional(content, "applies"),
+        for_each=_optional(content, "for_each"),
+        item=str(content.get("as", "item")),
+        fix=_fix(content["fix"]) if content.get("fix") else None,
+        by_hand={str(k): str(v).strip() for k, v in _mapping(content.get("by_hand") or {}, "by_hand").items()},
+        references=_strings(content.get("references") or [], "references"),
+        path=path,
+    )
+
+
+def _evidence(content: object) -> EvidenceText:
+    given = _mapping(content, "evidence")
+    _members(given, frozenset({"path", "observed", "expected"}), EVIDENCE, "evidence.")
+    line = str(given.get("line", "")).strip("{}")
+    return EvidenceText(
+        expr.compile_text(_text(given, "path")),
+        expr.compile_expression(line) if line else None,
+        expr.compile_text(_text(given, "observed")),
+        expr.compile_text(_text(given, "expected")),
+    )
+
+
+def _fix(content: object) -> Fix:
+    given = _mapping(content, "fix")
+    _members(given, frozenset({"title", "safety", "phase"}), FIX, "fix.")
+    return Fix(
+        Mend(_text(given, "title"), _choice(Safety, given["safety"], "safety"), _choice(Phase, given["phase"], "phase")),
+        _optional(given, "only_if"),
+        expr.compile_text(_text(given, "file")) if "file" in given else None,
+        str(given.get("template", "")),
+        _strings(given.get("then") or [], "then"),
+    )
+
+
+def _members(content: dict[str, object], required: frozenset[str], optional: frozenset[str], where: str) -> None:
+    for key in content:
+        if key not in required and key not in optional:
+            raise RuleError(f"unknown member {where}{key}")
+    missing = required - set(content)
+    if missing:
+        raise RuleError(f"missing member {where}{min(missing)}")
+
+
+def _choice(kind: type, given: object, where: str):  # type: ignore[no-untyped-def]
+    try:
+        return kind(given)
+    except ValueError:
+        allowed = ", ".join(one.value for one in kind)  # type: ignore[attr-defined]
+        raise RuleError(f"{where}: {given!r} is not one of {allowed}") from None
+
+
+def _mapping(given: object, where: str) -> dict[str, object]:
+    if not isinstance(given, dict):
+        raise RuleError(f"{where}: must be a mapping")
+    return given
+
+
+def _strings(given: object, where: str) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise RuleError(f"{where}: must be a list of texts")
+    return tuple(given)
+
+
+def _text(content: dict[str, object], key: str) -> str:
+    given = content[key]
+    if not isinstance(given, str) or not given.strip():
+        raise RuleError(f"{key}: must be a text (quote it), not {given!r}")
+    return given
+
+
+def _optional(content: dict[str, object], key: str) -> expr.Expression | None:
+    return expr.compile_expression(_text(content, key)) if content.get(key) is not None else None
+
+
+def load(site: str | None = None) -> tuple[Rule, ...]:
+    """Every rule, sorted by id. Raises RuleError, also for two rules of one id."""
+    found: dict[str, Rule] = {}
+    for path, content in data.mappings("rules", site):
+        rule = parse(content, path)
+        if rule.id in found:
+            raise RuleError(f"{path}: rule {rule.id} is defined by {found[rule.id].path} too")
+        found[rule.id] = rule
+    return tuple(found[name] for name in sorted(found))

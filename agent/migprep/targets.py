@@ -1,0 +1,102 @@
+"""Target profiles: data that describes the hardware a machine moves to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from migprep import data
+from migprep.model import MigprepError
+
+
+class TargetError(MigprepError):
+    """A target file that is refused, or a target that does not exist."""
+
+    code = 65
+
+
+class Disk(NamedTuple):
+    """The disks of a target. `drivers`: each a module name or alternatives `a|b`, all needed."""
+
+    bus: str
+    prefix: str  # vd, sd, nvme, xvd: how kernel names begin
+    drivers: tuple[str, ...]
+
+
+class Nic(NamedTuple):
+    """The network devices of a target; `keeps_mac` when the source's MAC addresses move along."""
+
+    model: str
+    drivers: tuple[str, ...]
+    keeps_mac: bool = True
+
+
+class Video(NamedTuple):
+    """The display: kernel DRM drivers, and X drivers that work there; empty when there is none."""
+
+    model: str
+    kernel_drivers: tuple[str, ...]
+    x_drivers: tuple[str, ...]
+
+
+class Processor(NamedTuple):
+    """What every host of the target offers: x86-64 level (1 to 4) and vendors; () for any."""
+
+    level: int
+    vendors: tuple[str, ...] = ()
+
+
+class Target(NamedTuple):
+    """One target profile."""
+
+    name: str
+    title: str
+    disk: Disk
+    nic: Nic
+    firmware: tuple[str, ...]  # bios, uefi, secure-boot
+    display: Video
+    cpu: Processor
+    console: tuple[str, ...] = ("tty0",)
+
+
+_PARTS = {"disk": Disk, "nic": Nic, "display": Video, "cpu": Processor}
+
+
+def parse(content: dict[str, object], path: str) -> Target:
+    """A target from the mapping of its file. Raises TargetError naming path and member."""
+    values: dict[str, object] = {}
+    for key, value in content.items():
+        if key in _PARTS:
+            values[key] = _part(_PARTS[key], value, f"{path}: {key}")
+        elif key in Target._fields:
+            values[key] = tuple(value) if isinstance(value, list) else value
+        else:
+            raise TargetError(f"{path}: unknown member {key!r}")
+    try:
+        return Target(**values)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TargetError(f"{path}: {_missing(error)}") from None
+
+
+def _part(kind: type, value: object, where: str) -> object:
+    if not isinstance(value, dict):
+        raise TargetError(f"{where}: must be a mapping")
+    unknown = set(value) - set(kind._fields)  # type: ignore[attr-defined]
+    if unknown:
+        raise TargetError(f"{where}: unknown member {min(unknown)!r}")
+    try:
+        return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
+    except TypeError as error:
+        raise TargetError(f"{where}: {_missing(error)}") from None
+
+
+def _missing(error: TypeError) -> str:
+    return "missing " + str(error).rsplit(":", 1)[-1].strip()
+
+
+def load(site: str | None = None) -> dict[str, Target]:
+    """All targets by name: those shipped, then those of the `site` folder, which win."""
+    found = {}
+    for path, content in data.mappings("targets", site):
+        target = parse(content, path)
+        found[target.name] = target
+    return found
