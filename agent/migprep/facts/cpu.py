@@ -264,8 +264,8 @@ def distribution_level(system: System, level: int) -> int:
         if major == 9 or (name == "almalinux" and level == 2):
             return 2
         return 3
-    if name in ("sles", "sled", "sles_sap", "opensuse-leap", "sle_hpc") and major >= 16:
-        return 2
+    if name in ("sles", "sled", "sles_sap", "opensuse", "opensuse-leap", "sle_hpc") and 16 <= major < 42:
+        return 2  # openSUSE Leap 42 came before 15
     if name in ("sle-micro", "sl-micro", "opensuse-leap-micro") and major >= 6:
         return 2
     return 2 if name == "clear-linux-os" else 1

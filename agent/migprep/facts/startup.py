@@ -68,7 +68,7 @@ UNIT = re.compile(
 # KERNEL=="sda"  KERNELS=="sd?1"
 UDEV = re.compile(r"KERNELS?==\"((?:hd|sd|xvd|vd|nvme|mmcblk|dasd)[^\"]*)\"")
 NAME = re.compile(
-    r"/dev/(?:(?:hd|sd|xvd|vd|dasd)[a-z]{1,3}\d*|nvme\d+n\d+(?:p\d+)?|(?:mmcblk|pmem)\d+(?:p\d+)?"
+    r"/dev/(?:(?:hd|sd|xvd|vd|dasd)[a-z]{1,2}\d*|nvme\d+n\d+(?:p\d+)?|(?:mmcblk|pmem)\d+(?:p\d+)?"
     r"|(?:cciss|ida|rd|ataraid|i2o)/[a-z0-9]+)$"
 )
 ASSIGNMENT = re.compile(r"\s*(?:export\s+|declare\s+-\w+\s+|readonly\s+|local\s+)?([A-Za-z_]\w*)\+?=(?:\(|\"|')?")
@@ -276,9 +276,9 @@ def _destroyed(text: str, variables: dict[str, list[Mention]]) -> dict[str, str]
 def in_line(path: str, number: int, line: str) -> Iterator[Mention]:
     """The mentions of one line."""
     for at, end, spec in specs(line, path):
-        pattern = not NAME.match(spec) and "/disk/by-" not in spec
-        if "/disk/by-" in spec and any(sign in spec for sign in "*?[$"):
-            pattern = True
+        pattern = any(sign in spec for sign in "*?[$\\^|")
+        if not (pattern or "/disk/by-" in spec or NAME.match(spec)):
+            continue  # /dev/sdram, /dev/vdpa-0
         kind = Use.PATTERN if pattern else Use.LITERAL
         setting, verb, destroys = "", "other", False
         if commented(line, at, path):
