@@ -6,7 +6,7 @@ import json
 import shutil
 import threading
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from . import cache, command, disk, fate, hardware, layout, machine, mend, nvram, testimony
 from .fate import Fate, Prediction
@@ -75,8 +75,8 @@ def flipped(on: Bench, boot: machine.Boot) -> bool:
     return testimony.read(boot.said).root != layout.layout(on.scenario).devices["root"]
 
 
-def target_fate(on: Bench, target: str, source: testimony.Testimony) -> tuple[Fate, float]:
-    """What becomes of the disk as it was built; known already when nothing it is made of changed."""
+def target_boot(on: Bench, target: str) -> dict[str, Any]:
+    """The record of the built disk's boot on a target; kept until something it is made of changes."""
     made_of = hardware.target(target, on.scenario)
     say = (Path(__file__).parent / "guest" / "say.sh").read_text()
     name = f"{on.disk.name}-{target}-{cache.key(repr(made_of), say)}"
@@ -92,8 +92,8 @@ def target_fate(on: Bench, target: str, source: testimony.Testimony) -> tuple[Fa
         shutil.copy(on.work / target / "console", half / "console")
 
     entry = cache.entry("fates", name, build)
-    record = json.loads((entry / "fate.json").read_text())
-    return judge(source, record["said"], record["death"], record["attempts"]), record["seconds"]
+    record: dict[str, Any] = json.loads((entry / "fate.json").read_text())
+    return record
 
 
 def judge(
@@ -143,8 +143,9 @@ def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool,
         (on.work / f"report.{name}.json").write_text(json.dumps(report, indent=1))
     rows = []
     for target in targets:
-        became, took = target_fate(on, target, source)
-        row = _row(scenario, target, said[target], became, date, round(took))
+        record = target_boot(on, target)
+        became = judge(source, record["said"], record["death"], record["attempts"])
+        row = _row(scenario, target, said[target], became, date, round(record["seconds"]))
         if fix and not became.whole and on.product:
             row = mend.mended(on, row, source, dict(source.reports).get(target))
         tell(f"  {scenario.name} on {target}: said {row.verdict}, {row.fate}: {row.agree} {row.note}")
