@@ -243,7 +243,7 @@ def _cpu(facts: Facts) -> dict[str, object]:
         "architecture": cpu.architecture,
         "vendor": cpu.vendor,
         "model": cpu.model,
-        "count": cpu.count,
+        "count": cpu.processors,
         "level": cpu.level_name,
         "pool_model": cpu.pool_model,
         "pool_flags": cpu.pool_flags,
