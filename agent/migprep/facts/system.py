@@ -134,38 +134,72 @@ def release(facts: Facts) -> dict[str, Any]:
         kept = facts.cache.get("distribution", identity)
         if kept:
             return dict(kept)
-    known = _live_distribution() if place.live else _distribution(place, files)
+    known = distribution(_content(place, "os-release"), *_release_file(place, files))
     known = known if known["id"] else _by_debian_version(place, known)
     if place.live and facts.cache:
         facts.cache.put("distribution", identity, known)
     return known
 
 
-def _live_distribution() -> dict[str, Any]:
+def _content(place: Root, name: str) -> str:
+    return (root.text(place, f"/etc/{name}") or root.text(place, f"/usr/lib/{name}") or "")[:65536]
+
+
+#: Files of that form which name no distribution, or name it less well than another file beside them.
+MUTE = ("os-release", "lsb-release", "system-release", "initrd-release", "oem-release", "debian_version", "ec2_version")
+
+
+def _release_file(place: Root, files: list[str]) -> tuple[str, str]:
+    """(name, text) of the file that names a distribution without os-release(5); RHEL's kin keep redhat-release beside it."""
+    names = [path.rsplit("/", 1)[-1] for path in files]
+    names = [name for name in names if name not in MUTE and name.endswith(("-release", "_release"))]
+    name = next((one for one in names if one != "redhat-release"), names[0] if names else "")
+    return name, _content(place, name) if name else ""
+
+
+def distribution(os_release: str, name: str, text: str) -> dict[str, Any]:
+    """id, like, version and name in os-release(5), or else in the first line of a file such as /etc/redhat-release.
+
+    The `distro` package reads paths and nothing else; memory files give it what was read from any root.
+    """
     import distro
 
-    return _described(distro.LinuxDistribution(include_lsb=False, include_uname=False))
+    first, second = _in_memory(os_release), _in_memory(text)
+    try:
+        found = distro.LinuxDistribution(
+            include_lsb=False, include_uname=False,
+            os_release_file=f"/proc/self/fd/{first}", distro_release_file=f"/proc/self/fd/{second}",
+        )  # fmt: skip
+        version = found.os_release_attr("version_id") or found.distro_release_attr("version_id")
+        plain = found.os_release_attr("name") or found.distro_release_attr("name")
+        return {
+            "id": found.id() or _id_of_file(name, text), "like": found.os_release_attr("id_like").split(),
+            "version": version, "name": found.os_release_attr("pretty_name") or f"{plain} {version}".strip(),
+        }  # fmt: skip
+    finally:
+        os.close(first)
+        os.close(second)
 
 
-def _distribution(place: Root, files: list[str]) -> dict[str, Any]:
-    """The same for another root: `distro` reads paths, so it gets copies of these few files."""
-    import tempfile
-
-    import distro
-
-    with tempfile.TemporaryDirectory(prefix="migprep-") as folder:
-        for path in files:
-            os.makedirs(os.path.dirname(folder + path), exist_ok=True)
-            with open(folder + path, "wb") as stream:
-                stream.write(root.read(place, path) or b"")
-        return _described(distro.LinuxDistribution(include_lsb=False, include_uname=False, root_dir=folder))
+def _in_memory(text: str) -> int:
+    descriptor = os.memfd_create("migprep")
+    os.write(descriptor, text.encode("utf-8", "replace"))
+    return descriptor
 
 
-def _described(found: Any) -> dict[str, Any]:
-    return {
-        "id": found.id(), "like": found.like().split(), "version": found.version(best=False),
-        "name": found.name(pretty=True).strip(),
-    }  # fmt: skip
+def _id_of_file(name: str, text: str) -> str:
+    """The id that a file's name stands for: CentOS-release is centos; redhat-release may be a relative's."""
+    known = name[:-8].lower()
+    if known != "redhat":
+        return known
+    words = {
+        "CentOS": "centos",
+        "Scientific": "scientific",
+        "Oracle": "oracle",
+        "Fedora": "fedora",
+        "CloudLinux": "cloudlinux",
+    }
+    return next((one for word, one in words.items() if word in text), "rhel")
 
 
 def _by_debian_version(place: Root, known: dict[str, Any]) -> dict[str, Any]:
