@@ -138,6 +138,12 @@ def real(root: Root, path: str) -> str:
     return "/" + "/".join(done)
 
 
+def target(root: Root, path: str) -> str:
+    """The text of the link at `path`, found through whatever links lead to its folder; "" when it is none."""
+    folder, _, name = path.rpartition("/")
+    return root.link(f"{path if root.live else real(root, folder) + '/' + name}") or ""
+
+
 class Tree:
     """A directory that holds a machine's files: a mounted image, a chroot; or ``/`` itself."""
 
@@ -166,11 +172,7 @@ class Tree:
     def link(self, path: str) -> str | None:
         # Only called by `real` with a resolved parent, and by callers who ask about the link itself.
         try:
-            parent, name = path.rsplit("/", 1)
-            if not name:
-                return None
-            where = path if self.live else f"{self.base}{parent}/{name}"
-            return os.readlink(where)
+            return os.readlink(self.base + path)
         except OSError:
             return None
 

@@ -1,0 +1,77 @@
+"""The device database: live through libudev, else the files that udev keeps (/run/udev/data)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from migprep import root as files
+from migprep.model import Undetermined
+from migprep.root import Root
+
+DATABASE = "/run/udev/data"
+
+
+class Device(NamedTuple):
+    """One device: kernel name, folder in /sys, udev properties, and its links below /dev."""
+
+    name: str
+    syspath: str
+    properties: dict[str, str]
+    links: tuple[str, ...] = ()
+
+
+def devices(root: Root, subsystem: str) -> tuple[Device, ...]:
+    """All devices of `subsystem` (block, net) by name. Raises Undetermined without a /sys to look in."""
+    folder = f"/sys/class/{subsystem}"
+    names = root.names(folder)
+    if not names and not files.is_dir(root, folder):
+        raise Undetermined(f"no {folder}")
+    if root.live:
+        found = _asked(subsystem)
+        if found is not None:
+            return found
+    return tuple(_read(root, subsystem, name) for name in names)
+
+
+def has_database(root: Root) -> bool:
+    """Whether udev has told anything: without it identifiers are unknown, not absent."""
+    return bool(root.names(DATABASE))
+
+
+def _asked(subsystem: str) -> tuple[Device, ...] | None:
+    """What libudev says, or None where pyudev or libudev is missing."""
+    try:
+        import pyudev
+
+        context = pyudev.Context()
+    except (ImportError, OSError):
+        return None
+    found = [
+        Device(device.sys_name, device.sys_path, dict(device.properties), tuple(device.device_links))
+        for device in context.list_devices(subsystem=subsystem)
+    ]
+    return tuple(sorted(found))
+
+
+def _read(root: Root, subsystem: str, name: str) -> Device:
+    folder = f"/sys/class/{subsystem}/{name}"
+    syspath = files.real(root, folder) if not root.live else folder
+    properties = _assignments((files.text(root, f"{folder}/uevent", 65536) or "").split("\n"))
+    number = files.value(root, f"{folder}/dev")
+    key = f"b{number}" if subsystem == "block" else f"n{files.value(root, folder + '/ifindex')}"
+    links, recorded = parse(files.text(root, f"{DATABASE}/{key}") or "")
+    properties.update(recorded)
+    return Device(name, syspath, properties, links)
+
+
+# S:disk/by-uuid/6c1d0f4e-…
+# E:ID_FS_TYPE=ext4
+def parse(text: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(links, properties) of one file of the database; other kinds of line are udev's own business."""
+    lines = text.split("\n")
+    links = tuple("/dev/" + line[2:] for line in lines if line.startswith("S:"))
+    return links, _assignments([line[2:] for line in lines if line.startswith("E:")])
+
+
+def _assignments(lines: list[str]) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in lines if "=" in line)
