@@ -1,0 +1,152 @@
+"""/etc/fstab: what is to be mounted, from which device, and what that text means on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from migprep import root as files
+from migprep.facts.block import Block, Reference
+from migprep.formats import columns
+from migprep.model import Undetermined, Unknown
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+    from migprep.facts.mounts import Mounts
+
+PATH = "/etc/fstab"
+
+
+class Entry(NamedTuple):
+    """One line of fstab(5) that asks for something."""
+
+    text: columns.Line
+    spec: str
+    mountpoint: str
+    fstype: str
+    options: tuple[str, ...]
+    device: Reference | Unknown
+    mounted: str  # path of the device that is mounted there now, "" when none or not known
+
+    @property
+    def line(self) -> int:
+        """Its line number."""
+        return self.text.number
+
+    @property
+    def raw(self) -> str:
+        """The line without its end."""
+        return self.text.raw.strip("\r\n").lstrip(columns.BOM)
+
+    @property
+    def is_swap(self) -> bool:
+        """Whether it is swap space."""
+        return self.fstype == "swap"
+
+    @property
+    def is_root(self) -> bool:
+        """The root filesystem: mounted by the initramfs, here only remounted."""
+        return self.mountpoint == "/"
+
+    @property
+    def is_manual(self) -> bool:
+        """Not mounted at boot: noauto, or only when somebody looks there."""
+        return "noauto" in self.options or "x-systemd.automount" in self.options
+
+    @property
+    def is_optional(self) -> bool:
+        """Boot goes on without it."""
+        return "nofail" in self.options
+
+    @property
+    def is_required(self) -> bool:
+        """A boot that cannot mount it ends in emergency mode."""
+        return not (self.is_root or self.is_swap or self.is_manual or self.is_optional or self.is_bind)
+
+    @property
+    def is_bind(self) -> bool:
+        """Takes a folder, not a device."""
+        return bool({"bind", "rbind"} & set(self.options))
+
+    @property
+    def subject(self) -> str:
+        """What the entry is about: the mount point, or swap and its device."""
+        return f"swap {self.spec}" if self.is_swap or self.mountpoint in ("none", "swap") else self.mountpoint
+
+    @property
+    def is_other_than_mounted(self) -> bool:
+        """Whether another device is mounted there now than the one the entry names."""
+        return bool(self.mounted and self.device.devices and self.mounted not in {one.path for one in self.device.devices})
+
+    def with_spec(self, spec: str) -> str:
+        """The whole line with another device and nothing else changed."""
+        return self.text.with_field(0, columns.encode(spec))
+
+
+class Malformed(NamedTuple):
+    """A line that libmount cannot use, and why."""
+
+    line: int
+    raw: str
+    reason: str
+
+
+class Fstab(NamedTuple):
+    """The whole file: every line, those that ask for a mount, and those that cannot be used."""
+
+    lines: tuple[columns.Line, ...]
+    entries: tuple[Entry, ...]
+    malformed: tuple[Malformed, ...]
+
+    def render(self, items: tuple[Entry, ...]) -> str:
+        """The text again, with each of `items` named by its stable candidate."""
+        changed = {item.line: item.with_spec(item.device.candidate) for item in items}
+        return "".join(changed.get(line.number, line.raw) for line in self.lines)
+
+
+def parse(text: str, block: Block | Unknown, mounts: Mounts | Unknown) -> Fstab:
+    """fstab(5): 2 fields are enough (libmount), the fifth and sixth are numbers."""
+    lines = columns.parse(text)
+    entries, malformed = [], []
+    for line in lines:
+        if not line.spans:
+            continue
+        reason = _fault(line)
+        if reason:
+            malformed.append(Malformed(line.number, line.raw.strip(), reason))
+        else:
+            entries.append(_entry(line, block, mounts))
+    return Fstab(lines, tuple(entries), tuple(malformed))
+
+
+def _fault(line: columns.Line) -> str:
+    fields = line.fields
+    if "\0" in line.raw:
+        return "holds a NUL character"
+    if len(fields) < 2:
+        return "has no mount point"
+    numbers = [field for field in fields[4:6] if not field.lstrip("-").isdigit()]
+    return f"{numbers[0]!r} stands where a number must" if numbers else ""
+
+
+def _entry(line: columns.Line, block: Block | Unknown, mounts: Mounts | Unknown) -> Entry:
+    fields = [columns.decode(field) for field in line.fields]
+    spec, mountpoint = fields[0], fields[1].rstrip("/") or "/"
+    fstype = fields[2] if len(fields) > 2 else "auto"
+    options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
+    device = block if isinstance(block, Unknown) else block.reference(spec.strip("\"'") if "=" not in spec else spec, fstype)
+    mounted = "" if isinstance(block, Unknown) or isinstance(mounts, Unknown) else _mounted(block, mounts, mountpoint)
+    return Entry(line, spec, mountpoint, fstype, options, device, mounted)
+
+
+def _mounted(block: Block, mounts: Mounts, mountpoint: str) -> str:
+    mount = mounts.at(mountpoint)
+    device = block.numbered(mount.number) if mount else None
+    return device.path if device else ""
+
+
+def probe(facts: Facts) -> Fstab:
+    """Read /etc/fstab. Raises Undetermined without one."""
+    text = files.text(facts.root, PATH)
+    if text is None:
+        raise Undetermined(f"no {PATH}")
+    return parse(text, facts.block, facts.mounts)

@@ -1,0 +1,65 @@
+"""What is mounted, from /proc/1/mountinfo: the machine's mounts even inside a sandboxed unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from migprep import root as files
+from migprep.formats import columns
+from migprep.model import Undetermined
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+
+
+class Mount(NamedTuple):
+    """One mount; `number` is major:minor, `source` what the kernel calls the device."""
+
+    mountpoint: str
+    fstype: str
+    source: str
+    number: str
+    subtree: str
+    options: tuple[str, ...]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it stands on a block device of this machine."""
+        return self.source.startswith("/dev/")
+
+
+class Mounts(NamedTuple):
+    """All mounts in the order in which they were made."""
+
+    entries: tuple[Mount, ...]
+
+    def at(self, mountpoint: str) -> Mount | None:
+        """What is visible at a mount point: the last mount there."""
+        return next((one for one in reversed(self.entries) if one.mountpoint == mountpoint), None)
+
+
+# 24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+def parse(text: str) -> Mounts:
+    """/proc/PID/mountinfo (proc_pid_mountinfo(5))."""
+    entries = []
+    for line in text.split("\n"):
+        before, separator, after = line.partition(" - ")
+        head, tail = before.split(" "), after.split(" ")
+        if separator and len(head) >= 6 and len(tail) >= 2:
+            options = tuple(head[5].split(","))
+            entries.append(
+                Mount(columns.decode(head[4]), tail[0], columns.decode(tail[1]), head[2], columns.decode(head[3]), options)
+            )
+    return Mounts(tuple(entries))
+
+
+def probe(facts: Facts) -> Mounts:
+    """Init's mounts; own ones where init's may not be read."""
+    for path in ("/proc/1/mountinfo", "/proc/self/mountinfo"):
+        try:
+            text = files.text(facts.root, path)
+        except files.Unreadable:
+            continue
+        if text:
+            return parse(text)
+    raise Undetermined("no /proc/1/mountinfo: what is mounted cannot be told")

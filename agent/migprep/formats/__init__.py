@@ -1,0 +1,1 @@
+"""Lossless text grammars: joining what was parsed gives back every byte."""
