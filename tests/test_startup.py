@@ -110,7 +110,7 @@ def test_files_that_are_left_out() -> None:
         "/etc/default/grub",
         "/etc/init.d/README",
     )
-    assert _probed({path: line for path in left}) == ()
+    assert _probed(dict.fromkeys(left, line)) == ()
     assert _probed({"/etc/init.d/binary": b"\x7fELF\0\0" + line}) == ()
     assert _probed({"/etc/init.d/large": b"#" * startup.SIZE + line}) == ()
     assert len(_probed({"/etc/rc.local": line, "/etc/rc.d/rc.local": line})) == 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.model import Undetermined, Unknown
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
     from migprep.facts import Facts
     from migprep.facts.system import System
 
-#: Flags of /proc/cpuinfo that each x86-64 level adds (x86-64 psABI, "Micro-Architecture Levels"); in a tuple: any of them.
+#: Flags of /proc/cpuinfo that each x86-64 level adds (x86-64 psABI, "Micro-Architecture Levels"); of a tuple, any.
 #: SSE3 is called pni; LZCNT is called abm; OSXSAVE has no flag of its own: xsave is hidden when it is off.
 LEVELS: dict[int, tuple[tuple[str, ...], ...]] = {
     1: (("lm",), ("cmov",), ("cx8",), ("fpu",), ("fxsr",), ("mmx",), ("syscall",), ("sse",), ("sse2",)),
     2: (("cx16",), ("lahf_lm",), ("popcnt",), ("sse4_1",), ("sse4_2",), ("ssse3",), ("pni", "sse3")),
-    3: (("avx",), ("avx2",), ("bmi1",), ("bmi2",), ("f16c",), ("fma",), ("abm", "lzcnt"), ("movbe",), ("xsave", "osxsave")),
+    3: (
+        ("avx",), ("avx2",), ("bmi1",), ("bmi2",), ("f16c",), ("fma",), ("abm", "lzcnt"), ("movbe",),
+        ("xsave", "osxsave"),
+    ),
     4: (("avx512f",), ("avx512bw",), ("avx512cd",), ("avx512dq",), ("avx512vl",)),
 }  # fmt: skip
 

@@ -123,7 +123,7 @@ def _device(files: tuple[XFile, ...], file: XFile, index: int) -> Device:
 
 
 def _bound(files: tuple[XFile, ...], file: XFile, index: int) -> tuple[tuple[Line, ...], bool]:
-    """Lines that go with a Device section: the server refuses a Screen without its Device, and a layout without its Screen."""
+    """Lines that go with a Device section: the server refuses a Screen without it, and a layout without that Screen."""
     lines = list(file.config.sections[index].lines)
     contained = True
     names = {plain(file.config.sections[index].identifier)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Iterator, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.facts.block import Kind, Reference
@@ -44,8 +45,10 @@ OTHERS = frozenset({
     "/etc/grub.d/00_header", "/etc/grub.d/10_linux", "/etc/grub.d/20_linux_xen", "/etc/grub.d/30_os-prober",
     "/etc/grub.d/README", "/etc/rc.d/rc.sysinit", "/etc/init.d/README", "/etc/init.d/skeleton",
 })  # fmt: skip
-BACKUPS = ("~", ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".dpkg-bak", ".rpmsave", ".rpmnew", ".rpmorig", ".bak", ".orig",
-           ".old", ".save", ".swp", ".pacnew", ".pacsave", ".ucf-old", ".ucf-dist", ".YaST2save", ".disabled")  # fmt: skip
+BACKUPS = (
+    "~", ".dpkg-old", ".dpkg-dist", ".dpkg-new", ".dpkg-bak", ".rpmsave", ".rpmnew", ".rpmorig", ".bak", ".orig",
+    ".old", ".save", ".swp", ".pacnew", ".pacsave", ".ucf-old", ".ucf-dist", ".YaST2save", ".disabled",
+)  # fmt: skip
 
 #: Directives of a unit that make it wait for a device, or not start without it (systemd.unit(5), systemd.mount(5)).
 WAITS = frozenset({
@@ -150,7 +153,16 @@ class Mention(NamedTuple):
     @property
     def replaceable(self) -> bool:
         """Whether one word of a mount unit can be replaced: What= of a .mount file, by a name that lasts."""
-        return self.setting == "What" and self.path.endswith((".mount", ".automount", ".conf")) and bool(self.stable)
+        return self.setting == "What" and self.path.endswith((".mount", ".conf")) and bool(self.stable)
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether a command that takes any name of a device, and nothing else, is given this one."""
+        return self.kind is Use.LITERAL and self.verb in ("mount", "swapon") and bool(self.stable)
+
+    def mended(self, line: str) -> str:
+        """The line with the lasting name in place of this one; /dev/sda1 is not /dev/sda10."""
+        return re.sub(rf"(?<![\w./]){re.escape(self.spec)}(?![\w/-])", lambda _: self.stable, line)
 
 
 class Startup(NamedTuple):
@@ -306,7 +318,7 @@ def specs(line: str, path: str) -> Iterator[tuple[int, int, str]]:
 
 
 def unescape(name: str) -> str:
-    """A path from its form in a unit's name: - is /, \\x2d is - (systemd-escape(1))."""
+    r"""A path from its form in a unit's name: - is /, \x2d is - (systemd-escape(1))."""
     return re.sub(r"\\x([0-9a-f]{2})", lambda found: chr(int(found.group(1), 16)), name.replace("-", "/"))
 
 
@@ -356,14 +368,17 @@ TUNING = frozenset({"hdparm", "smartd", "smartctl", "sdparm", "blockdev"})
 SAYING = frozenset({"echo", "printf", "logger", "log", "die", "warn"})
 #: Commands that write over a device; the words that must stand beside them, () for none.
 DESTROYERS: dict[str, tuple[str, ...]] = {
-    "mke2fs": (), "mkswap": (), "mkdosfs": (), "mkntfs": (), "mkreiserfs": (), "shred": (), "blkdiscard": (), "pvcreate": (),
+    "mke2fs": (), "mkswap": (), "mkdosfs": (), "mkntfs": (), "mkreiserfs": (), "shred": (), "blkdiscard": (),
     "wipefs": ("-a", "--all", "-af", "-fa", "-o"), "badblocks": ("-w", "-wsv", "-wv", "-ws"), "dd": ("of=",),
     "mdadm": ("--create", "-C", "--zero-superblock"), "cryptsetup": ("luksFormat", "erase", "luksErase", "format"),
-    "parted": ("mklabel", "mktable", "mkpart", "rm"), "sgdisk": ("-Z", "-o", "-n", "-d", "--zap-all", "--clear", "--zap"),
-    "zpool": ("create",), "vgcreate": (), "nvme": ("format",), "dcfldd": ("of=",), "pv": (), "cat": (),
+    "parted": ("mklabel", "mktable", "mkpart", "rm"), "pvcreate": (),
+    "sgdisk": ("-Z", "-o", "-n", "-d", "--zap-all", "--clear", "--zap"), "zpool": ("create",),
+    "vgcreate": (), "nvme": ("format",), "dcfldd": ("of=",), "pv": (), "cat": (),
 }  # fmt: skip
-ACTORS = frozenset({"mount", "swapon", "swapoff", "umount", "fsck", "e2fsck", "tune2fs", "resize2fs", "grub-install",
-                    "grub2-install", "losetup", "growpart", "partprobe", "sfdisk", "fdisk", "kpartx", "test"})  # fmt: skip
+ACTORS = frozenset({
+    "mount", "swapon", "swapoff", "umount", "fsck", "e2fsck", "tune2fs", "resize2fs", "grub-install",
+    "grub2-install", "losetup", "growpart", "partprobe", "sfdisk", "fdisk", "kpartx",
+})  # fmt: skip
 SEPARATORS = re.compile(r"\|\||&&|[;|&]|\$\(|`|\bthen\b|\bdo\b|\belse\b")
 
 

@@ -150,7 +150,7 @@ MUTE = ("os-release", "lsb-release", "system-release", "initrd-release", "oem-re
 
 
 def _release_file(place: Root, files: list[str]) -> tuple[str, str]:
-    """(name, text) of the file that names a distribution without os-release(5); RHEL's kin keep redhat-release beside it."""
+    """(name, text) of the file that names a distribution without os-release(5); RHEL's kin have redhat-release too."""
     names = [path.rsplit("/", 1)[-1] for path in files]
     names = [name for name in names if name not in MUTE and name.endswith(("-release", "_release"))]
     name = next((one for one in names if one != "redhat-release"), names[0] if names else "")
