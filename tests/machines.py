@@ -29,7 +29,9 @@ def rule(name: str, severity: str = "blocker", link: str = "mounts", **members: 
 
 def finding(name: str, subject: str = "/data", **members: Any) -> Finding:
     """One finding in line 7 of fstab."""
-    evidence = Evidence("/etc/fstab", 7, "/dev/sdb1 /data ext4 defaults 0 2", "UUID=0a1b2c3d-1111-2222-3333-444455556666")
+    evidence = Evidence(
+        "/etc/fstab", 7, "/dev/sdb1 /data ext4 defaults 0 2", "UUID=0a1b2c3d-1111-2222-3333-444455556666"
+    )
     return Finding(name, subject, f"{subject} is mounted from /dev/sdb1", (evidence,))._replace(**members)
 
 
@@ -46,7 +48,10 @@ def known_target(name: str = "kvm") -> Target:
 RULES = (
     rule("arguments/volatile-root", link="kernel arguments"),
     rule("cpu/bound-module", "low", "services"),
-    rule("fstab/volatile-device-name", by_hand={"debian": "Run blkid /dev/sdb1, then write UUID=... instead of /dev/sdb1.", "redhat": "Same."}),
+    rule(
+        "fstab/volatile-device-name",
+        by_hand={"debian": "Run blkid /dev/sdb1, then write UUID=... instead of /dev/sdb1.", "redhat": "Same."},
+    ),
     rule("initramfs/driver-missing", link="initramfs"),
     rule("initramfs/other", link="initramfs"),
     rule("network/static-address", "high", "network"),
@@ -57,9 +62,20 @@ RULES = (
 def results(target: str) -> tuple[Result, ...]:
     """Something of everything, for RULES."""
     image = "/boot/initrd.img-6.1.0-18-amd64: the image is damaged (zstd stream ends early)"
-    many = tuple(finding("cpu/bound-module", f"module{number:02}", evidence=(Evidence("/etc/modules", number + 1, f"module{number:02}", ""),)) for number in range(15))
-    waived = finding("network/static-address", "eth1")._replace(message="eth1 has the address 192.0.2.2/24", waiver=Waiver("the VLAN moves along", "2027-01-31"))
-    static = finding("network/static-address", "eth0")._replace(message="eth0 has the address 192.0.2.1/24", fix=Mend("Ask DHCP", Safety.RISKY, Phase.PREPARE))
+    many = tuple(
+        finding(
+            "cpu/bound-module",
+            f"module{number:02}",
+            evidence=(Evidence("/etc/modules", number + 1, f"module{number:02}", ""),),
+        )
+        for number in range(15)
+    )
+    waived = finding("network/static-address", "eth1")._replace(
+        message="eth1 has the address 192.0.2.2/24", waiver=Waiver("the VLAN moves along", "2027-01-31")
+    )
+    static = finding("network/static-address", "eth0")._replace(
+        message="eth0 has the address 192.0.2.1/24", fix=Mend("Ask DHCP", Safety.RISKY, Phase.PREPARE)
+    )
     volatile = finding("fstab/volatile-device-name")._replace(fix=FIX)
     bad = finding("fstab/volatile-device-name", "/srv/\udcff\x1b[31m")
     return (

@@ -10,10 +10,11 @@ import tarfile
 from pathlib import Path
 from typing import Callable
 
-import machines
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import machines
+
 from migprep import capture, inspection, redact, root
 from migprep.facts import Facts
 from migprep.root import Files, Tree, Unreadable
@@ -37,8 +38,21 @@ def recorded(files: dict[str, bytes | str]) -> capture.Recorder:
 
 
 def test_what_was_read_comes_back(tmp_path: Path) -> None:
-    recorder = recorded({"/etc/fstab": b"x\r\n\xff", "/etc/mtab": "../proc/mounts", "/proc/mounts": b"m", "/etc/d/a": b"a", "/etc/d/b": b"b"})
-    for ask in (lambda r: root.read(r, "/etc/fstab"), lambda r: root.read(r, "/etc/mtab"), lambda r: root.glob(r, "/etc/d/*"), lambda r: r.stat("/etc/no")):
+    recorder = recorded(
+        {
+            "/etc/fstab": b"x\r\n\xff",
+            "/etc/mtab": "../proc/mounts",
+            "/proc/mounts": b"m",
+            "/etc/d/a": b"a",
+            "/etc/d/b": b"b",
+        }
+    )
+    for ask in (
+        lambda r: root.read(r, "/etc/fstab"),
+        lambda r: root.read(r, "/etc/mtab"),
+        lambda r: root.glob(r, "/etc/d/*"),
+        lambda r: r.stat("/etc/no"),
+    ):
         ask(recorder)
     again = loaded(recorder, tmp_path)
     assert root.read(again, "/etc/fstab") == b"x\r\n\xff"
@@ -170,14 +184,26 @@ def test_secrets_are_masked(path: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("path", "content"),
     [
-        ("/etc/fstab", b"UUID=0a1b /data ext4 defaults,x-systemd.device-timeout=5 0 2\n/dev/mapper/pwx /x ext4 ro 0 0\n"),
-        ("/etc/default/grub", b'GRUB_CMDLINE_LINUX="rd.luks.key=/etc/keys/root.key rd.luks.uuid=luks-0a1b rd.md.uuid=a:b:c:d"\n'),
+        (
+            "/etc/fstab",
+            b"UUID=0a1b /data ext4 defaults,x-systemd.device-timeout=5 0 2\n/dev/mapper/pwx /x ext4 ro 0 0\n",
+        ),
+        (
+            "/etc/default/grub",
+            b'GRUB_CMDLINE_LINUX="rd.luks.key=/etc/keys/root.key rd.luks.uuid=luks-0a1b rd.md.uuid=a:b:c:d"\n',
+        ),
         ("/etc/crypttab", b"root UUID=0a1b /etc/keys/root.key luks,discard\n"),
-        ("/etc/NetworkManager/system-connections/w", b"[wifi-security]\nkey-mgmt=wpa-psk\npsk-flags=1\n[ipv4]\nmethod=shared\n"),
+        (
+            "/etc/NetworkManager/system-connections/w",
+            b"[wifi-security]\nkey-mgmt=wpa-psk\npsk-flags=1\n[ipv4]\nmethod=shared\n",
+        ),
         ("/proc/cmdline", b"BOOT_IMAGE=(hd0,gpt2)/vmlinuz root=/dev/sda1 nfsroot=192.0.2.1:/srv:ro\n"),
         ("/run/udev/data/b8:1", b"E:ID_FS_UUID=0a1b\nE:DM_UUID=CRYPT-LUKS2-x\n"),
         ("/etc/machine-id", b"uninitialized\n"),
-        ("/etc/udev/rules.d/70-persistent-net.rules", b'SUBSYSTEM=="net", ATTR{address}=="00:11:22:33:44:55", NAME="eth0"\n'),
+        (
+            "/etc/udev/rules.d/70-persistent-net.rules",
+            b'SUBSYSTEM=="net", ATTR{address}=="00:11:22:33:44:55", NAME="eth0"\n',
+        ),
     ],
 )
 def test_what_is_no_secret_stays(path: str, content: bytes) -> None:
@@ -189,7 +215,17 @@ def test_redacting_never_fails(content: bytes) -> None:
     redact.redacted("/etc/netplan/x", content)
 
 
-@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/shadow-", "/etc/ssh/ssh_host_rsa_key", "/etc/keys/root.key", "/root/.ssh/id_ed25519", "/etc/ssl/private/x.pem"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/shadow",
+        "/etc/shadow-",
+        "/etc/ssh/ssh_host_rsa_key",
+        "/etc/keys/root.key",
+        "/root/.ssh/id_ed25519",
+        "/etc/ssl/private/x.pem",
+    ],
+)
 def test_files_of_secrets_are_not_even_opened(path: str, tmp_path: Path) -> None:
     recorder = recorded({path: SECRET})
     with pytest.raises(Unreadable, match="holds secrets"):
@@ -230,7 +266,9 @@ def long_name() -> bytes:
     """An extended header that says it is 8 GiB long."""
     info = tarfile.TarInfo("././@PaxHeader")
     info.type, info.size = tarfile.XHDTYPE, 8 << 30
-    return gzip.compress(info.tobuf(tarfile.USTAR_FORMAT if info.size < 8 << 30 else tarfile.GNU_FORMAT) + bytes(1 << 20))
+    return gzip.compress(
+        info.tobuf(tarfile.USTAR_FORMAT if info.size < 8 << 30 else tarfile.GNU_FORMAT) + bytes(1 << 20)
+    )
 
 
 META = {"schema": capture.SCHEMA, "stats": {}, "listings": {}, "partial": {}, "unread": {}}
@@ -256,7 +294,10 @@ META = {"schema": capture.SCHEMA, "stats": {}, "listings": {}, "partial": {}, "u
         (lambda: packed(("migprep/meta.json", b"{")), "damaged"),
         (lambda: packed(("migprep/meta.json", b"[" * 100000)), "damaged"),
         (lambda: packed(("migprep/meta.json", b"[]")), "damaged"),
-        (lambda: packed(("migprep/meta.json", json.dumps({**META, "schema": "migprep/capture/9"}).encode())), "this migprep reads"),
+        (
+            lambda: packed(("migprep/meta.json", json.dumps({**META, "schema": "migprep/capture/9"}).encode())),
+            "this migprep reads",
+        ),
         (lambda: packed(("migprep/meta.json", json.dumps({**META, "stats": {"/x": [1]}}).encode())), "damaged"),
         (lambda: packed(("migprep/meta.json", json.dumps({**META, "listings": {"/x": [1]}}).encode())), "damaged"),
     ],
@@ -270,7 +311,11 @@ def test_traps_are_refused(make: Callable[[], bytes], told: str, tmp_path: Path)
 
 def test_links_of_a_capture_stay_inside(tmp_path: Path) -> None:
     path = tmp_path / "links.tgz"
-    path.write_bytes(packed(special("etc/fstab", tarfile.SYMTYPE, "../../../../etc/passwd"), special("loop", tarfile.SYMTYPE, "loop")))
+    path.write_bytes(
+        packed(
+            special("etc/fstab", tarfile.SYMTYPE, "../../../../etc/passwd"), special("loop", tarfile.SYMTYPE, "loop")
+        )
+    )
     found = capture.load(str(path))
     assert root.read(found, "/etc/fstab") is None
     with pytest.raises(Unreadable, match="too many levels"):

@@ -8,14 +8,17 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import jsonschema
-import machines
 import pytest
+from tests import machines
+
 from migprep import cli, inspection, memory, rules
 from migprep.model import Result, Severity, Status
 from migprep.report import document
+
+#: For processes of their own.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
 
 SCHEMA = json.loads((Path(document.__file__).parent / "report-1.0.json").read_text())
 
@@ -44,7 +47,9 @@ def judged_as(monkeypatch: pytest.MonkeyPatch, *results: Result) -> None:
 PASSED = Result("storage/fine", "kvm", Status.PASS)
 
 
-@pytest.mark.parametrize("argv", [[], ["chekc"], ["check", "--format", "xml"], ["check", "--fail-on", "never"], ["explain"], ["capture"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["chekc"], ["check", "--format", "xml"], ["check", "--fail-on", "never"], ["explain"], ["capture"]]
+)
 def test_usage_is_64(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(argv) == 64
     assert capsys.readouterr().err
@@ -63,7 +68,9 @@ def test_unknown_target_lists_those_there_are(capsys: pytest.CaptureFixture[str]
     assert said.out == ""
 
 
-def test_unknown_rule_names_its_neighbours(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_rule_names_its_neighbours(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(rules, "load", lambda: machines.RULES)
     assert cli.main(["explain", "fstab/volatile-device"]) == 64
     assert "did you mean fstab/volatile-device-name" in capsys.readouterr().err
@@ -85,10 +92,16 @@ def test_root_that_is_not_there_is_64(capsys: pytest.CaptureFixture[str]) -> Non
         ("low", [machines.fails("cpu/bound-module", "kvm")], 2),
         ("blocker", [Result("storage/fine", "kvm", Status.UNKNOWN, "no /etc/fstab")], 3),
         ("blocker", [Result("network/static-address", "kvm", Status.UNKNOWN, "no /etc")], 0),
-        ("blocker", [Result("storage/fine", "kvm", Status.UNKNOWN, "no"), machines.fails("fstab/volatile-device-name", "kvm")], 2),
+        (
+            "blocker",
+            [Result("storage/fine", "kvm", Status.UNKNOWN, "no"), machines.fails("fstab/volatile-device-name", "kvm")],
+            2,
+        ),
     ],
 )
-def test_exit_code_of_check(fail_on: str, results: list[Result], code: int, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_code_of_check(
+    fail_on: str, results: list[Result], code: int, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged_as(monkeypatch, *results)
     assert cli.main(["check", "--root", str(machine), "--fail-on", fail_on]) == code
 
@@ -96,10 +109,15 @@ def test_exit_code_of_check(fail_on: str, results: list[Result], code: int, mach
 def test_waived_findings_do_not_count(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waived = machines.finding("fstab/volatile-device-name", waiver=("known", "2999-01-01"))
     work = inspection.Inspection(machines.Facts(machines.Files({})), machines.RULES, (), (), ())
-    assert inspection.code(work, {"kvm": (machines.fails("fstab/volatile-device-name", "kvm", waived),)}, Severity.BLOCKER) == 0
+    assert (
+        inspection.code(work, {"kvm": (machines.fails("fstab/volatile-device-name", "kvm", waived),)}, Severity.BLOCKER)
+        == 0
+    )
 
 
-def test_no_rules_is_no_verdict(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_rules_is_no_verdict(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(rules, "load", lambda: ())
     assert cli.main(["check", "--root", str(machine)]) == 1
     assert "holds no rules" in capsys.readouterr().err
@@ -111,7 +129,9 @@ def test_a_rule_that_crashes_is_unknown(machine: Path, monkeypatch: pytest.Monke
     assert cli.main(["check", "--root", str(machine)]) == 3
 
 
-def test_json_keeps_the_schema(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_keeps_the_schema(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     judged_as(monkeypatch, *machines.results("kvm"))
     assert cli.main(["check", "--root", str(machine), "--format", "json"]) == 2
     report = json.loads(capsys.readouterr().out)
@@ -120,7 +140,9 @@ def test_json_keeps_the_schema(machine: Path, monkeypatch: pytest.MonkeyPatch, c
     assert report["run"]["root"] == str(machine)
 
 
-def test_output_is_whole_and_private(machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_whole_and_private(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     judged_as(monkeypatch, *machines.results("kvm"))
     out = tmp_path / "report.json"
     out.write_text("old")
@@ -133,7 +155,9 @@ def test_output_is_whole_and_private(machine: Path, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "missing folder"])
-def test_output_refuses_what_is_no_file(kind: str, machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_refuses_what_is_no_file(
+    kind: str, machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged_as(monkeypatch, PASSED)
     out = tmp_path / "out"
     if kind == "link":
@@ -175,7 +199,9 @@ evidence: {path: /etc/hostname, observed: "{system.hostname}", expected: another
 """
 
 
-def test_site_rule_is_judged(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_site_rule_is_judged(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(rules, "load", lambda: (machines.rule("a/b", needs=["system"], when="not system.hostname"),))
     site_file(machine, "rules.d/hostname.yaml", SITE_RULE)
     assert cli.main(["check", "--root", str(machine), "--fail-on", "low"]) == 2
@@ -209,7 +235,9 @@ def test_bad_site_rule_is_left_out_alone(
     assert "site/hostname" in [result["rule"] for result in report["results"]]
 
 
-def test_site_target_wins_and_a_bad_one_is_left_out(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_site_target_wins_and_a_bad_one_is_left_out(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     judged_as(monkeypatch, PASSED)
     kvm = Path(inspection.__file__).parent / "rules/targets/kvm.yaml"
     site_file(machine, "targets.d/ours.yaml", kvm.read_text().replace("name: kvm\n", "name: ours\n"))
@@ -235,12 +263,18 @@ WAIVER = """waivers:
         (WAIVER.format(expires="2020-01-01"), 2, "waivers.yaml:2: this waiver expired on 2020-01-01"),
         (WAIVER.format(expires="soon"), 2, "waivers.yaml:2: expires must be a date"),
         (WAIVER.format(expires="2999-12-31").replace("/data", "/srv"), 2, ""),
-        (WAIVER.format(expires="2999-12-31").replace("  reason: the disk is detached before the move\n", ""), 2, "reason is missing"),
+        (
+            WAIVER.format(expires="2999-12-31").replace("  reason: the disk is detached before the move\n", ""),
+            2,
+            "reason is missing",
+        ),
         ("waivers: yes\n", 2, "must hold one list"),
         ("waivers: [\n", 2, "waivers.yaml"),
     ],
 )
-def test_waivers(words: str, code: int, told: str, machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_waivers(
+    words: str, code: int, told: str, machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(rules, "load", lambda: machines.RULES)
     monkeypatch.setattr(inspection.evaluate, "evaluate", lambda rule, facts, target: next(
         (one for one in (machines.fails("fstab/volatile-device-name", target.name),) if one.rule == rule.id), Result(rule.id, target.name, Status.PASS)
@@ -253,7 +287,9 @@ def test_waivers(words: str, code: int, told: str, machine: Path, monkeypatch: p
 # --- cron, pipes, terminals ---
 
 
-def test_cron_speaks_only_of_changes(machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cron_speaks_only_of_changes(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(memory.changed, "__defaults__", (str(tmp_path / "state"),))
     monkeypatch.setattr(os, "nice", lambda by: by)
     said = []
@@ -265,22 +301,31 @@ def test_cron_speaks_only_of_changes(machine: Path, tmp_path: Path, monkeypatch:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
-def run(*argv: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """migprep in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "migprep", *argv], capture_output=True, timeout=120, check=False, **options)  # noqa: S603
-
-
 def test_whoever_stops_reading_gets_no_traceback(machine: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    ended = subprocess.run([sys.executable, "-m", "migprep", "targets"], stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)  # noqa: S603
+    ended = subprocess.run(
+        [sys.executable, "-m", "migprep", "targets"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        timeout=60,
+        check=False,
+    )  # noqa: S603
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_full_device_is_told(machine: Path) -> None:
     with open("/dev/full", "wb") as full:
-        ended = subprocess.run([sys.executable, "-m", "migprep", "targets"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)  # noqa: S603
+        ended = subprocess.run(
+            [sys.executable, "-m", "migprep", "targets"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            timeout=60,
+            check=False,
+        )  # noqa: S603
     assert ended.returncode == 1
     assert b"Traceback" not in ended.stderr
     assert b"No space left" in ended.stderr
@@ -293,7 +338,10 @@ def test_internal_error_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setitem(cli.VERBS, "targets", broken)
     monkeypatch.delenv("MIGPREP_DEBUG", raising=False)
     assert cli.main(["targets"]) == 1
-    assert capsys.readouterr().err == "migprep: internal error, no verdict: RuntimeError: oops (MIGPREP_DEBUG=1 shows where)\n"
+    assert (
+        capsys.readouterr().err
+        == "migprep: internal error, no verdict: RuntimeError: oops (MIGPREP_DEBUG=1 shows where)\n"
+    )
 
 
 def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +369,8 @@ def test_locale(environment: dict[str, str], expected: bool) -> None:
 
 
 def test_help_and_version_import_next_to_nothing() -> None:
-    words = "import sys; from migprep.cli import main; main(['--version']); print(*[n for n in sys.modules if n.startswith('migprep')])"
-    said = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout.split()  # noqa: S603
-    assert set(said[2:]) <= {"migprep", "migprep.cli"}
+    words = "import sys; from migprep.cli import main; main(['--help']); print(*[n for n in sys.modules if n.startswith('migprep')])"
+    said = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    ).stdout.split()  # noqa: S603
+    assert {word for word in said if word.startswith("migprep.")} <= {"migprep", "migprep.cli"}

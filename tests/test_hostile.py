@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+
 from migprep import cli, inspection
 
 #: Seconds after which a run counts as hanging.
 PATIENCE = 100
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 FILES = {
@@ -122,7 +124,9 @@ def empty(path: Path) -> None:
 
 def strange(path: Path) -> None:
     """Names and words that break formats: CR, NUL, form feed, no final newline, Unicode line ends, escape codes."""
-    path.write_bytes(b"\xef\xbb\xbf/dev/sda1\r\n\0\x0c\xe2\x80\xa8\x1b[31m {{ 7*7 }} %s ${x} $(id) `id` \xff\xfe = : [x\n[y]\n=\n:\n\\")
+    path.write_bytes(
+        b"\xef\xbb\xbf/dev/sda1\r\n\0\x0c\xe2\x80\xa8\x1b[31m {{ 7*7 }} %s ${x} $(id) `id` \xff\xfe = : [x\n[y]\n=\n:\n\\"
+    )
 
 
 KINDS: list[Callable[[Path], None]] = [gone, binary, gigabyte, long_line, fifo, folder, loop, leaving, empty, strange]
@@ -150,7 +154,9 @@ def no_site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("path", sorted(FILES))
-def test_one_bad_file_never_makes_a_machine_ready(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_bad_file_never_makes_a_machine_ready(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for kind in KINDS:
         root = build(tmp_path / kind.__name__)
         kind(root / path)
@@ -176,7 +182,13 @@ def run(argv: list[str], **options: Any) -> tuple[int, dict[str, Any]]:
         resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
 
     ended = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "migprep", *argv], capture_output=True, timeout=PATIENCE, check=False, preexec_fn=limit, **options  # noqa: PLW1509
+        [sys.executable, "-m", "migprep", *argv],
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=PATIENCE,
+        check=False,
+        preexec_fn=limit,
+        **options,  # noqa: PLW1509
     )
     assert b"Traceback" not in ended.stderr
     assert b"internal error" not in ended.stderr + ended.stdout

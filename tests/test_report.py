@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import machines
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import machines
+
 from migprep.model import Status, Verdict
 from migprep.report import document, pages, text
 from migprep.report import json as as_json
@@ -65,7 +66,10 @@ def test_chain_tells_the_worst_of_each_link() -> None:
 def test_reasons_are_the_open_blockers() -> None:
     target = machines.report()["targets"][0]
     assert target["verdict"] == "not_ready"
-    assert target["reasons"] == [machines.finding("fstab/volatile-device-name", subject).fingerprint for subject in ("/data", "/srv/\udcff\x1b[31m")]
+    assert target["reasons"] == [
+        machines.finding("fstab/volatile-device-name", subject).fingerprint
+        for subject in ("/data", "/srv/\udcff\x1b[31m")
+    ]
 
 
 def test_verdict_after_fixes_is_the_callers() -> None:
@@ -81,7 +85,14 @@ def test_gaps_make_a_run_incomplete() -> None:
     assert {"fact": "site files", "reason": machines.RUN.refused[0]} in run["gaps"]
 
 
-@pytest.mark.parametrize("names", [("kvm",), ("kvm", "xen", "vmware"), ("aws", "azure", "gcp", "generic", "hyperv", "kvm", "kvm-scsi", "vmware", "xen")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("kvm",),
+        ("kvm", "xen", "vmware"),
+        ("aws", "azure", "gcp", "generic", "hyperv", "kvm", "kvm-scsi", "vmware", "xen"),
+    ],
+)
 @pytest.mark.parametrize("unicode", [True, False])
 def test_text_is_golden(names: tuple[str, ...], unicode: bool) -> None:
     words = text.render(_without_gaps(machines.report(*names)), text.Style(unicode=unicode))
@@ -106,7 +117,12 @@ def _assert_printable(words: str) -> None:
 
 def test_a_clean_machine_ends_in_one_line() -> None:
     results = tuple(one._replace(status=Status.PASS, findings=(), reason="") for one in machines.results("kvm"))
-    report = document.build(machines.Facts(machines.Files({})), machines.RULES, [document.Judged(machines.known_target(), results)], machines.RUN)
+    report = document.build(
+        machines.Facts(machines.Files({})),
+        machines.RULES,
+        [document.Judged(machines.known_target(), results)],
+        machines.RUN,
+    )
     assert text.summary(report) == ["kvm: READY (nothing found)"]
 
 
@@ -140,7 +156,15 @@ def test_explain_tells_everything_about_a_rule() -> None:
         fix={"title": "By UUID", "safety": "safe", "phase": "prepare"},
     )
     page = pages.explain(rule)
-    for words in ("blocker, stops the boot", "Dependency failed", "item.is_volatile", "Debian", "blkid", "fstab(5)", "By UUID (safe"):
+    for words in (
+        "blocker, stops the boot",
+        "Dependency failed",
+        "item.is_volatile",
+        "Debian",
+        "blkid",
+        "fstab(5)",
+        "By UUID (safe",
+    ):
         assert words in page
     _assert_printable(page)
 

@@ -8,7 +8,6 @@ looked for and is not there, what could not be read and why. So a path that nobo
 from __future__ import annotations
 
 import io
-import os
 import zlib
 from typing import Any, BinaryIO, NamedTuple
 
@@ -197,9 +196,10 @@ def packed(recorder: Recorder) -> bytes:
 
     meta = _final(recorder)
     buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as squeezed, tarfile.open(
-        fileobj=squeezed, mode="w|", format=tarfile.PAX_FORMAT
-    ) as archive:
+    with (
+        gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as squeezed,
+        tarfile.open(fileobj=squeezed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
         for path in sorted({*recorder.links, *recorder.contents, META}):
             member = tarfile.TarInfo(path.lstrip("/"))
             member.mode = 0o600
@@ -207,7 +207,9 @@ def packed(recorder: Recorder) -> bytes:
                 member.type, member.linkname = tarfile.SYMTYPE, recorder.links[path]
                 archive.addfile(member)
                 continue
-            content = json.dumps(meta).encode() if path == META else redact.redacted(path, bytes(recorder.contents[path]))
+            content = (
+                json.dumps(meta).encode() if path == META else redact.redacted(path, bytes(recorder.contents[path]))
+            )
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
@@ -224,7 +226,11 @@ def _final(recorder: Recorder) -> dict[str, Any]:
             size = known[1] if isinstance(known, list) else 0
             if size != len(content):
                 meta.partial[path] = max(size, len(content) + 1)
-    return {"schema": SCHEMA, "version": migprep.__version__, **{key: dict(sorted(kept.items())) for key, kept in meta._asdict().items()}}
+    return {
+        "schema": SCHEMA,
+        "version": migprep.__version__,
+        **{key: dict(sorted(kept.items())) for key, kept in meta._asdict().items()},
+    }
 
 
 # --- reading ---
@@ -248,7 +254,11 @@ class Captured:
             known = self._meta.stats[where]
             if isinstance(known, str):
                 raise Unreadable(known)
-            return Stat(known[0], known[1], 0, zlib.crc32(where.encode("utf-8", "surrogateescape")), 0, known[2]) if known else None
+            return (
+                Stat(known[0], known[1], 0, zlib.crc32(where.encode("utf-8", "surrogateescape")), 0, known[2])
+                if known
+                else None
+            )
         found = self._base.stat(where)
         if found is None:
             self._demand_absent(where)
@@ -411,7 +421,10 @@ def _check(meta: Meta, where: str) -> None:
     good = (
         all(isinstance(kept, dict) for kept in meta)
         and all(one is None or isinstance(one, str) or _is_stat(one) for one in meta.stats.values())
-        and all(isinstance(one, str) or isinstance(one, list) and all(isinstance(n, str) for n in one) for one in meta.listings.values())
+        and all(
+            isinstance(one, str) or isinstance(one, list) and all(isinstance(n, str) for n in one)
+            for one in meta.listings.values()
+        )
         and all(isinstance(one, int) for one in meta.partial.values())
         and all(isinstance(one, str) for one in meta.unread.values())
     )
@@ -420,4 +433,9 @@ def _check(meta: Meta, where: str) -> None:
 
 
 def _is_stat(given: object) -> bool:
-    return isinstance(given, list) and len(given) == 3 and isinstance(given[0], str) and all(isinstance(one, int) for one in given[1:])
+    return (
+        isinstance(given, list)
+        and len(given) == 3
+        and isinstance(given[0], str)
+        and all(isinstance(one, int) for one in given[1:])
+    )

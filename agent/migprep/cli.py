@@ -17,55 +17,128 @@ SEVERITIES = ("blocker", "high", "low", "info")
 USAGE, INTERRUPTED = 64, 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """Every verb and option."""
+HELP = {
+    "check": "inspect the machine and say what stands in the way of the move",
+    "fix": "show what would be mended; with --apply, mend it",
+    "rollback": "restore every byte that fix changed",
+    "capture": "write the machine as one archive, to be checked elsewhere with --root",
+    "explain": "tell all about one rule",
+    "rules": "list the rules",
+    "targets": "list the targets",
+    "history": "list what fix has done",
+}
+ROOT = "a machine's files in a directory, instead of this machine"
+
+
+def parser(words: list[str]) -> argparse.ArgumentParser:
+    """The options of every verb that stands in `words`; the other verbs only by name, which is faster."""
     import argparse
 
     top = argparse.ArgumentParser(
         prog="migprep",
-        description="Tells whether this Linux machine will boot, reach its network and keep its data on other virtual hardware.",
-        epilog="Exit codes: 0 nothing to do, 2 action needed, 3 unknown, 4 fix failed and undone, 5 a person must look, "
-        "6 refused, 64 usage, 65 bad site file, 69 platform, 75 locked, 77 needs root, 78 configuration, 1 internal error.",
+        description="Tells whether this Linux machine will boot, reach its network and keep its data on other "
+        "virtual hardware.",
+        epilog="Exit codes: 0 nothing to do, 2 action needed, 3 unknown, 4 fix failed and undone, "
+        "5 a person must look, 6 refused, 64 usage, 65 bad site file, 69 platform, 75 locked, 77 needs root, 78 configuration, 1 internal error.",
+        formatter_class=_formatter,
     )
     top.add_argument("--version", action="version", version=f"migprep {migprep.__version__}")
-    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
-    _check(verbs.add_parser("check", help="inspect the machine and say what stands in the way of the move"))
-    _fix(verbs.add_parser("fix", help="show what would be mended; with --apply, mend it"))
-    rollback = verbs.add_parser("rollback", help="restore every byte that fix changed")
-    rollback.add_argument("transaction", nargs="?", metavar="TRANSACTION", help="which one (default: the newest)")
-    rollback.add_argument("--root", metavar="DIR", help="a machine's files in a directory")
-    rollback.add_argument("--dry-run", action="store_true", help="only tell what would be restored")
-    capture = verbs.add_parser("capture", help="write the machine as one archive, to be checked elsewhere with --root")
-    capture.add_argument("-o", "--output", metavar="FILE", required=True, help="the archive (tar.gz)")
-    explain = verbs.add_parser("explain", help="tell all about one rule")
-    explain.add_argument("rule", metavar="RULE", help="for example fstab/volatile-device-name")
-    rules = verbs.add_parser("rules", help="list the rules")
-    rules.add_argument("--target", metavar="NAME", help="only those that can matter for this target")
-    verbs.add_parser("targets", help="list the targets")
-    history = verbs.add_parser("history", help="list what fix has done")
-    history.add_argument("--root", metavar="DIR", help="a machine's files in a directory")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, prog="migprep")
+    for name, options in OPTIONS.items():
+        verb = verbs.add_parser(name, help=HELP[name], description=HELP[name], formatter_class=_formatter)
+        if name in words:
+            options(verb)
     return top
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Help for 80 columns or what the terminal has less; argparse's own way to ask imports archive formats."""
+    import argparse
+
+    try:
+        columns = os.get_terminal_size(1).columns or 80
+    except OSError:
+        columns = 80
+    return argparse.HelpFormatter(prog, width=min(columns, 80) - 2)
+
+
 def _check(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--target", metavar="NAME", action="append", default=[], help="where it moves to (default: kvm); may be repeated")
-    verb.add_argument("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
-    verb.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    verb.add_argument("--output", metavar="FILE", help="write the report there (mode 0600) instead of printing it")
-    verb.add_argument("--fail-on", choices=SEVERITIES, default="blocker", metavar="SEVERITY", help="exit 2 from this severity on: blocker (default), high, low, info")  # fmt: skip
-    verb.add_argument("--cron", action="store_true", help="print only when something changed since the last such run")
+    add = verb.add_argument
+    add(
+        "--target",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="where it moves to (default: kvm); may be repeated",
+    )
+    add("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
+    add("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    add("--output", metavar="FILE", help="write the report there (mode 0600) instead of printing it")
+    add(
+        "--fail-on",
+        choices=SEVERITIES,
+        default="blocker",
+        metavar="SEVERITY",
+        help="exit 2 from here on: blocker (default), high, low, info",
+    )
+    add("--cron", action="store_true", help="print only when something changed since the last such run")
 
 
 def _fix(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
-    verb.add_argument("--root", metavar="DIR", help="a machine's files in a directory, instead of this machine")
-    verb.add_argument("--format", choices=("text", "json", "patch"), default="text", help="default: text")
-    verb.add_argument("--only", metavar="RULE", action="append", default=[], help="only what this rule found; may be repeated")
-    verb.add_argument("--include", choices=("risky",), action="append", default=[], help="also fixes that need a decision; with --only")
-    verb.add_argument("--cutover", action="store_true", help="also the last acts before the final shutdown")
-    verb.add_argument("--apply", action="store_true", help="make the changes (without it they are only shown)")
-    verb.add_argument("--yes", action="store_true", help="do not ask")
-    verb.add_argument("--poweroff", action="store_true", help="shut down at the end, when the verdict allows it")
+    add = verb.add_argument
+    add("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
+    add("--root", metavar="DIR", help=ROOT)
+    add("--format", choices=("text", "json", "patch"), default="text", help="text (default), json or patch")
+    add("--only", metavar="RULE", action="append", default=[], help="only what this rule found; may be repeated")
+    add(
+        "--include",
+        choices=("risky",),
+        action="append",
+        default=[],
+        help="also fixes that need a decision; with --only",
+    )
+    add("--cutover", action="store_true", help="also the last acts before the final shutdown")
+    add("--apply", action="store_true", help="make the changes (without it they are only shown)")
+    add("--yes", action="store_true", help="do not ask")
+    add("--poweroff", action="store_true", help="shut down at the end, when the verdict allows it")
+
+
+def _rollback(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("transaction", nargs="?", metavar="TRANSACTION", help="which one (default: the newest)")
+    verb.add_argument("--root", metavar="DIR", help=ROOT)
+    verb.add_argument("--dry-run", action="store_true", help="only tell what would be restored")
+
+
+def _capture(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-o", "--output", metavar="FILE", required=True, help="the archive (tar.gz)")
+
+
+def _explain(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("rule", metavar="RULE", help="for example fstab/volatile-device-name")
+
+
+def _rules(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--target", metavar="NAME", help="only those that can matter for this target")
+
+
+def _targets(verb: argparse.ArgumentParser) -> None:
+    """It has none."""
+
+
+def _history(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--root", metavar="DIR", help=ROOT)
+
+
+OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "check": _check,
+    "fix": _fix,
+    "rollback": _rollback,
+    "capture": _capture,
+    "explain": _explain,
+    "rules": _rules,
+    "targets": _targets,
+    "history": _history,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,12 +161,18 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("MIGPREP_DEBUG"):
             raise
-        return _complain(f"internal error, no verdict: {type(error).__name__}: {error} (MIGPREP_DEBUG=1 shows where)", 1)
+        return _complain(
+            f"internal error, no verdict: {type(error).__name__}: {error} (MIGPREP_DEBUG=1 shows where)", 1
+        )
 
 
 def _parsed(argv: list[str] | None) -> argparse.Namespace | int:
+    words = sys.argv[1:] if argv is None else argv
+    if words == ["--version"]:
+        print(f"migprep {migprep.__version__}")
+        return 0
     try:
-        return parser().parse_args(argv)
+        return parser(words).parse_args(words)
     except SystemExit as end:  # argparse prints and exits: 0 for --help, 2 for what the contract calls 64
         return USAGE if end.code else 0
 
@@ -101,10 +180,10 @@ def _parsed(argv: list[str] | None) -> argparse.Namespace | int:
 def _complain(sentence: str, code: int) -> int:
     from migprep.report.text import shown
 
-    try:
+    import contextlib
+
+    with contextlib.suppress(OSError, ValueError):
         print(f"migprep: {shown(sentence)}", file=sys.stderr)
-    except (OSError, ValueError):
-        pass
     return code
 
 
@@ -180,10 +259,14 @@ def _tell(report: dict[str, Any], options: argparse.Namespace) -> None:
 
     if options.cron and not _changed(report):
         if options.output:
-            output.write(options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace"))
+            output.write(
+                options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace")
+            )
         return
     if options.output:
-        output.write(options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace"))
+        output.write(
+            options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace")
+        )
         say("\n".join([*text.summary(report, terminal()), f"report: {options.output}", ""]))
     else:
         say(_rendered(report, options.format, terminal()))
@@ -216,7 +299,9 @@ def explain(options: argparse.Namespace) -> int:
         from difflib import get_close_matches
 
         near = get_close_matches(options.rule, found, 3, 0.4)
-        raise inspection.UsageError(f"there is no rule {options.rule!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        raise inspection.UsageError(
+            f"there is no rule {options.rule!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        )
     say(pages.explain(found[options.rule], terminal()))
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Callable, NamedTuple, Sequence, TypeVar
+from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
 from migprep import data, evaluate, rules, targets, waivers
 from migprep.facts import Facts
@@ -14,6 +14,8 @@ from migprep.rules import Rule
 from migprep.targets import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from migprep.cache import Cache
     from migprep.waivers import Grant
 
@@ -91,7 +93,9 @@ def refuse_container(facts: Facts) -> None:
     except Undetermined:
         return
     if name:
-        raise PlatformError(f"this is a container ({name}): it does not boot by itself; check its host, or an image with --root DIR")
+        raise PlatformError(
+            f"this is a container ({name}): it does not boot by itself; check its host, or an image with --root DIR"
+        )
 
 
 def load_targets(site: str = SITE) -> tuple[dict[str, Target], tuple[str, ...]]:
@@ -161,7 +165,9 @@ def choose(known: dict[str, Target], names: Sequence[str]) -> tuple[Target, ...]
 def judge(inspection: Inspection) -> dict[str, tuple[Result, ...]]:
     """The results of every rule, per target."""
     return {
-        target.name: tuple(waivers.apply(inspection.grants, _judged(rule, inspection.facts, target)) for rule in inspection.rules)
+        target.name: tuple(
+            waivers.apply(inspection.grants, _judged(rule, inspection.facts, target)) for rule in inspection.rules
+        )
         for target in inspection.targets
     }
 
@@ -172,7 +178,9 @@ def _judged(rule: Rule, facts: Facts, target: Target) -> Result:
     except Exception as error:  # a fault of ours in one rule must not lose the others, nor pass
         if os.environ.get("MIGPREP_DEBUG"):
             raise
-        return Result(rule.id, target.name, Status.UNKNOWN, f"internal error in this rule: {type(error).__name__}: {error}")
+        return Result(
+            rule.id, target.name, Status.UNKNOWN, f"internal error in this rule: {type(error).__name__}: {error}"
+        )
 
 
 def code(inspection: Inspection, results: dict[str, tuple[Result, ...]], fail_on: Severity) -> int:

@@ -37,7 +37,12 @@ def digest(report: dict[str, Any]) -> str:
         "root": report["run"]["root"],
         "verdicts": [[one["name"], one["verdict"]] for one in report["targets"]],
         "results": [
-            [one["rule"], one["target"], one["status"], [[f["fingerprint"], bool(f.get("waiver"))] for f in one["findings"]]]
+            [
+                one["rule"],
+                one["target"],
+                one["status"],
+                [[f["fingerprint"], bool(f.get("waiver"))] for f in one["findings"]],
+            ]
             for one in report["results"]
         ],
         "gaps": [one["fact"] for one in report["run"]["gaps"]],

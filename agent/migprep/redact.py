@@ -19,20 +19,37 @@ FORBIDDEN = re.compile(
     r"|\.(?:key|p12|pfx|jks|keytab)$|/etc/(?:luks|cryptsetup|keys|ssl/private|pki/tls/private)(?:-keys\.d)?/"
 )
 #: Folders where a setting that is called just "key", "pin" or "shared" is a secret.
-NETWORK = re.compile(r"^/etc/(?:netplan|NetworkManager|network|systemd/network|sysconfig/network|wpa_supplicant|wicked|conf\.d/net|iwd)|^/run/NetworkManager")
+NETWORK = re.compile(
+    r"^/etc/(?:netplan|NetworkManager|network|systemd/network|sysconfig/network|wpa_supplicant|wicked|conf\.d/net|iwd)"
+    r"|^/run/NetworkManager"
+)
 
-_SECRET = rb"pass(?:word|wd|phrase|code)?(?:[._-]?raw)?|pwd|pw|psk\d?|secrets?|token|set_credential(?:_binary)?|private[._-]?key|preshared[._-]?key|wep[._-]?(?:tx)?key\d?|api[._-]?key|(?:mka[._-])?cak|community"
+_SECRET = (
+    rb"pass(?:word|wd|phrase|code)?(?:[._-]?raw)?|pwd|pw|psk\d?|secrets?|token|set_credential(?:_binary)?"
+    rb"|private[._-]?key|preshared[._-]?key|wep[._-]?(?:tx)?key\d?|api[._-]?key|(?:mka[._-])?cak|community"
+)
 _NAME = rb"[\w.-]*?(?:" + _SECRET + rb"|(?:password|passphrase|key_passphrase|wpa_psk|wpa_password)_?\d*)"
-# psk=secret with spaces | password: "secret" | <password>secret   at the start of a line: all the rest is the value
+# psk=secret with spaces | password: "secret"      at the start of a line: all the rest is the value
 _LINE = re.compile(rb"(?im)^([ \t]*(?:- )?(?:export )?[\"']?(?:" + _NAME + rb")[\"']?[ \t]*[=:][ \t]*)([^\r\n]+)")
-_NETWORK_LINE = re.compile(rb"(?im)^([ \t]*(?:- )?[\"']?(?:(?:wireless_)?key_?\d*|private|shared|pin|sae-password)[\"']?[ \t]*[=:][ \t]*)([^\r\n]+)")
+_NETWORK_LINE = re.compile(
+    rb"(?im)^([ \t]*(?:- )?[\"']?(?:(?:wireless_)?key_?\d*|private|shared|pin|sae-password)[\"']?[ \t]*[=:][ \t]*)"
+    rb"([^\r\n]+)"
+)
 # wpa-psk secret (interfaces(5)) | password --md5 $1$.. | password_pbkdf2 root grub.pbkdf2.. (GRUB)
-_WORDS = re.compile(rb"(?im)^([ \t]*(?:wpa-(?:psk|password|passphrase|private-key-passwd\d?|wep-key\d?)|wireless-key\d?|password\w*)[ \t]+)(?![=:])([^\r\n]+)")
+_WORDS = re.compile(
+    rb"(?im)^([ \t]*(?:wpa-(?:psk|password|passphrase|private-key-passwd\d?|wep-key\d?)|wireless-key\d?|password\w*)"
+    rb"[ \t]+)(?![=:])([^\r\n]+)"
+)
 # in the middle of a line: mount options, kernel arguments, JSON
-_INSIDE = re.compile(rb"(?i)((?:^|[\s,;\"'{&?])(?:" + _NAME + rb")[\"']?[ \t]?[=:][ \t]?)(\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s,;\"'&}]+)")
+_INSIDE = re.compile(
+    rb"(?i)((?:^|[\s,;\"'{&?])(?:" + _NAME + rb")[\"']?[ \t]?[=:][ \t]?)"
+    rb"(\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s,;\"'&}]+)"
+)
 _ELEMENT = re.compile(rb"(?i)(<(?:[\w:-]*?(?:" + _SECRET + rb"|modulus-key))>)([^<]+)(?=</)")
 _URL = re.compile(rb"([a-z][a-z0-9+.-]*:(?://)?)([^\s/:@,]+:[^\s/@,]+)(?=@)")
-_PEM = re.compile(rb"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----).*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL)
+_PEM = re.compile(
+    rb"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----).*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
+)
 _HASH = re.compile(rb"grub\.pbkdf2\.[\w.]+|\$(?:1|2[abxy]?|5|6|7|y|gy|md5|argon2\w*|scrypt)\$[\w./$=,+-]{8,}")
 _SECTION = re.compile(rb"(?ims)^(\[(?:vpn-secrets|secrets)\][^\n]*\n)(.*?)(?=^\[|\Z)")
 _SETTING = re.compile(rb"(?m)^([^=\n#;]+=)([^\r\n]+)")

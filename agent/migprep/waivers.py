@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from migprep import data
 from migprep.model import Finding, MigprepError, Result, Waiver
@@ -86,7 +86,7 @@ def _lines(path: str) -> list[int]:
     import yaml
 
     with open(path, "rb") as stream:
-        top = yaml.compose(stream, yaml.SafeLoader)
+        top: Any = yaml.compose(stream, yaml.SafeLoader)
     return [item.start_mark.line + 1 for key, value in top.value if key.value == "waivers" for item in value.value]
 
 

@@ -61,7 +61,9 @@ def _start(programs: Path, runs: int) -> list[Row]:
     bare = cost["bare"].seconds
     return [
         Row("migprep --help / bare python3", cost["help"].seconds / bare, "x", 3, _ms(cost["help"], cost["bare"])),
-        Row("warm migprep check / bare python3", cost["check"].seconds / bare, "x", 8, _ms(cost["check"], cost["bare"])),
+        Row(
+            "warm migprep check / bare python3", cost["check"].seconds / bare, "x", 8, _ms(cost["check"], cost["bare"])
+        ),
         Row("the same as JSON", cost["json"].seconds / bare, "x", 8, _ms(cost["json"], cost["bare"])),
         Row("the same for all targets", cost["all"].seconds / bare, "x", None, _ms(cost["all"], cost["bare"])),
         Row("peak memory of migprep check", max(cost["check"].memory, cost["json"].memory), "MiB", 45),
@@ -81,11 +83,23 @@ def _image(programs: Path, folder: Path, options: argparse.Namespace) -> list[Ro
     root = machines.with_image(folder / "image", options.image)
     migprep = str(programs / "migprep")
     cost = in_turns(
-        {"first": [migprep, "check", "--root", str(root)], "warm": [migprep, "check"], "list": [lister, str(options.image)]},
+        {
+            "first": [migprep, "check", "--root", str(root)],
+            "warm": [migprep, "check"],
+            "list": [lister, str(options.image)],
+        },
         max(3, options.runs // 3),
     )
     other = cost["list"].seconds + cost["warm"].seconds
-    return [Row("first check / (lsinitramfs + warm check)", cost["first"].seconds / other, "x", 1, f"{cost['first'].seconds * 1000:.0f} / {other * 1000:.0f} ms")]
+    return [
+        Row(
+            "first check / (lsinitramfs + warm check)",
+            cost["first"].seconds / other,
+            "x",
+            1,
+            f"{cost['first'].seconds * 1000:.0f} / {other * 1000:.0f} ms",
+        )
+    ]
 
 
 def _growth(programs: Path, folder: Path) -> list[Row]:
@@ -93,9 +107,19 @@ def _growth(programs: Path, folder: Path) -> list[Row]:
     rows = []
     for what, make in (("fstab lines", machines.with_fstab), ("block devices", machines.with_devices)):
         roots = {str(size): make(folder / f"{what}-{size}", size) for size in SIZES}
-        cost = in_turns({size: [str(programs / "migprep"), "check", "--root", str(root)] for size, root in roots.items()}, 3)
+        cost = in_turns(
+            {size: [str(programs / "migprep"), "check", "--root", str(root)] for size, root in roots.items()}, 3
+        )
         base, few, many = (cost[str(size)].seconds for size in SIZES)
-        rows.append(Row(f"10,000 {what} / 1,000", (many - base) / max(few - base, 0.001), "x", 12, f"{many * 1000:.0f} / {few * 1000:.0f} ms"))
+        rows.append(
+            Row(
+                f"10,000 {what} / 1,000",
+                (many - base) / max(few - base, 0.001),
+                "x",
+                12,
+                f"{many * 1000:.0f} / {few * 1000:.0f} ms",
+            )
+        )
     return rows
 
 

@@ -18,11 +18,33 @@ def install(folder: Path) -> Path:
     What migprep depends on is taken from the interpreter that runs the benchmark, so that no network is needed.
     """
     isolation = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", *isolation, "--wheel-dir", str(folder), str(SOURCE))
+    _run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        *isolation,
+        "--wheel-dir",
+        str(folder),
+        str(SOURCE),
+    )
     (wheel,) = folder.glob("migprep-*.whl")
     venv.create(folder / "venv", with_pip=False, symlinks=True)
     packages = next((folder / "venv/lib").glob("python*")) / "site-packages"
-    _run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--prefix", str(folder / "venv"), "--ignore-installed", str(wheel))
+    _run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--prefix",
+        str(folder / "venv"),
+        "--ignore-installed",
+        str(wheel),
+    )
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     _run(str(folder / "venv/bin/python"), "-m", "compileall", "-q", str(packages))
     command = folder / "venv/bin/migprep"

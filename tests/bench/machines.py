@@ -56,7 +56,10 @@ def with_devices(root: Path, devices: int) -> Path:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"../../devices/pci0000:00/block/{name}")
         uuid = f"{number:08x}-0000-0000-0000-000000000000"
-        _write(root, {f"run/udev/data/b{major}:{minor}": f"S:disk/by-uuid/{uuid}\nE:ID_FS_UUID={uuid}\nE:ID_FS_TYPE=ext4\n"})
+        _write(
+            root,
+            {f"run/udev/data/b{major}:{minor}": f"S:disk/by-uuid/{uuid}\nE:ID_FS_UUID={uuid}\nE:ID_FS_TYPE=ext4\n"},
+        )
     return root
 
 

@@ -33,6 +33,8 @@ def in_turns(commands: dict[str, list[str]], runs: int) -> dict[str, Cost]:
             if turn:
                 costs[name].append(cost)
     return {
-        name: Cost(statistics.median(one.seconds for one in kept), statistics.median(one.memory for one in kept), kept[-1].code)
+        name: Cost(
+            statistics.median(one.seconds for one in kept), statistics.median(one.memory for one in kept), kept[-1].code
+        )
         for name, kept in costs.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import migprep
 from migprep.evaluate import verdict
@@ -11,7 +11,11 @@ from migprep.model import Evidence, Finding, Link, Result, Severity, Status, Und
 from migprep.rules import Rule
 from migprep.targets import Target
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 SCHEMA = "migprep/report/1.0"
+
 
 class Run(NamedTuple):
     """When and on what: `started` in ISO 8601 (UTC); `refused` is one sentence per site file left out."""
@@ -214,7 +218,14 @@ def _disks(facts: Facts) -> list[dict[str, object]]:
     if isinstance(block, Unknown):
         return []
     return [
-        {"name": one.name, "size": one.size, "bus": one.bus, "driver": one.driver, "model": one.model, "removable": one.removable}
+        {
+            "name": one.name,
+            "size": one.size,
+            "bus": one.bus,
+            "driver": one.driver,
+            "model": one.model,
+            "removable": one.removable,
+        }
         for one in block.devices
         if one.kind in ("disk", "multipath")
     ]
@@ -225,7 +236,14 @@ def _filesystems(facts: Facts) -> list[dict[str, object]]:
     if isinstance(block, Unknown):
         return []
     return [
-        {"device": one.path, "type": one.fstype, "uuid": one.uuid, "label": one.label, "partuuid": one.partuuid, "size": one.size}
+        {
+            "device": one.path,
+            "type": one.fstype,
+            "uuid": one.uuid,
+            "label": one.label,
+            "partuuid": one.partuuid,
+            "size": one.size,
+        }
         for one in block.devices
         if one.fstype
     ]

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from migprep.report.text import Style, wrap
-from migprep.rules import Rule
-from migprep.targets import Target
+from migprep.report.text import PLAIN, Style, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from migprep.rules import Rule
+    from migprep.targets import Target
 
 FAMILIES = {"debian": "Debian, Ubuntu", "redhat": "RHEL, Fedora and kin", "suse": "SUSE"}
 
 
-def explain(rule: Rule, style: Style = Style()) -> str:
+def explain(rule: Rule, style: Style = PLAIN) -> str:
     """The page of one rule."""
-    blocks = f", stops the {rule.blocks}" if rule.blocks in ("boot", "network") else ", loses data" if rule.blocks else ""
-    lines = [style.paint(rule.id, "1"), *wrap(rule.title), "", f"{rule.severity.value}{blocks}; judged at: {rule.link.value}"]
+    blocks = (
+        f", stops the {rule.blocks}" if rule.blocks in ("boot", "network") else ", loses data" if rule.blocks else ""
+    )
+    lines = [
+        style.paint(rule.id, "1"),
+        *wrap(rule.title),
+        "",
+        f"{rule.severity.value}{blocks}; judged at: {rule.link.value}",
+    ]
     lines += _section("Why", rule.why, style)
     lines += _section("What you would see", rule.symptom, style)
     lines += _section("How it is found", _detection(rule), style)
@@ -46,7 +57,7 @@ def _section(title: str, text: str, style: Style) -> list[str]:
     return lines
 
 
-def rules(found: Sequence[Rule], style: Style = Style()) -> str:
+def rules(found: Sequence[Rule], style: Style = PLAIN) -> str:
     """One line per rule, with its title beneath; by link of the boot chain."""
     lines: list[str] = []
     for link in dict.fromkeys(rule.link for rule in sorted(found, key=_place)):
@@ -66,12 +77,18 @@ def _grade(rule: Rule) -> str:
     return f"{rule.severity.value}: {rule.blocks}" if rule.blocks else rule.severity.value
 
 
-def targets(found: Iterable[Target], style: Style = Style()) -> str:
+def targets(found: Iterable[Target], style: Style = PLAIN) -> str:
     """One paragraph per target."""
     lines = []
     for target in found:
-        lines += wrap(target.title, style.paint(f"{target.name:<10}", "1") + " ", " " * 11, 80 + (8 if style.colour else 0))
+        lines += wrap(
+            target.title, style.paint(f"{target.name:<10}", "1") + " ", " " * 11, 80 + (8 if style.colour else 0)
+        )
         disk = f"disks {target.disk.bus}, /dev/{target.disk.prefix}*; network {target.nic.model}"
         mac = "" if target.nic.keeps_mac else " (new MAC addresses)"
-        lines += wrap(f"{disk}{mac}; firmware {', '.join(target.firmware)}; CPU level x86-64-v{target.cpu.level}", " " * 11, " " * 11)
+        lines += wrap(
+            f"{disk}{mac}; firmware {', '.join(target.firmware)}; CPU level x86-64-v{target.cpu.level}",
+            " " * 11,
+            " " * 11,
+        )
     return "\n".join(lines) + "\n"

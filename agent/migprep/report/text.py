@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WIDTH = 80
 #: Findings of one rule that are told before the rest is only counted.
@@ -40,6 +43,10 @@ class Style(NamedTuple):
         return "·" if self.unicode else "-"
 
 
+#: What is written to a file.
+PLAIN = Style()
+
+
 class Block(NamedTuple):
     """What one rule found, on whichever targets."""
 
@@ -47,7 +54,7 @@ class Block(NamedTuple):
     findings: tuple[tuple[Item, tuple[str, ...]], ...]
 
 
-def render(document: Item, style: Style = Style()) -> str:
+def render(document: Item, style: Style = PLAIN) -> str:
     """The whole report, ending with one line per target."""
     lines = _head(document, style)
     lines += _chain(document, style)
@@ -98,7 +105,12 @@ def wrap(words: str, first: str = "", later: str = "", width: int = WIDTH) -> li
 def _head(document: Item, style: Style) -> list[str]:
     host, run = document["host"], document["run"]
     kernel = host["kernel"] and f"kernel {host['kernel']}"
-    parts = [host["os"] or "unknown system", kernel, host["firmware"].upper(), host["virtualization"] and f"on {host['virtualization']}"]
+    parts = [
+        host["os"] or "unknown system",
+        kernel,
+        host["firmware"].upper(),
+        host["virtualization"] and f"on {host['virtualization']}",
+    ]
     name = host["name"] or "this machine"
     where = "" if run["root"] == "/" else f" (from {run['root']})"
     return wrap(shown(f"{name}{where}: " + ", ".join(part for part in parts if part)), "", "  ")
@@ -110,7 +122,11 @@ def _chain(document: Item, style: Style) -> list[str]:
         return _one_chain(targets[0], style)
     lines: list[str] = []
     for part in _fitting(targets):
-        lines += ["", style.paint(f"{'Will it come up on':<20}", "1") + "".join(f"{one['name']:^{_column(one)}}" for one in part).rstrip()]
+        lines += [
+            "",
+            style.paint(f"{'Will it come up on':<20}", "1")
+            + "".join(f"{one['name']:^{_column(one)}}" for one in part).rstrip(),
+        ]
         for number, link in enumerate(part[0]["boot_chain"]):
             cells = "".join(_cell(one, number, style) for one in part)
             lines.append(f"  {link['link']:<18}{cells}".rstrip())
@@ -157,7 +173,11 @@ def _groups(document: Item) -> list[tuple[str, str, list[Block]]]:
     waived = [_having(block, waived=True) for block in blocks]
     still = [_having(block, waived=False) for block in blocks]
     return [
-        ("FOR YOUR INFORMATION", "note", [one for one in still if one.findings and one.result["severity"] in ("low", "info")]),
+        (
+            "FOR YOUR INFORMATION",
+            "note",
+            [one for one in still if one.findings and one.result["severity"] in ("low", "info")],
+        ),
         ("WAIVED", "warn", [one for one in waived if one.findings]),
         ("COULD NOT CHECK", "unknown", []),
         ("DECIDE", "warn", [one for one in still if one.findings and one.result["severity"] == "high"]),
@@ -173,7 +193,8 @@ def _blocks(document: Item) -> list[Block]:
             _, mine = found.setdefault(result["rule"], (result, {}))
             mine.setdefault(finding["fingerprint"], (finding, []))[1].append(result["target"])
     blocks = [
-        Block(result, tuple((finding, tuple(targets)) for finding, targets in mine.values())) for result, mine in found.values()
+        Block(result, tuple((finding, tuple(targets)) for finding, targets in mine.values()))
+        for result, mine in found.values()
     ]
     return sorted(blocks, key=lambda block: (block.result["severity"] != "info", block.result["rule"]))
 
@@ -221,11 +242,17 @@ def _finding(finding: Item, targets: tuple[str, ...], style: Style) -> list[str]
     lines = wrap(shown(finding["message"]) + where, f"    {style.dot} ", "      ")
     for evidence in finding["evidence"]:
         place = evidence["path"] + (f":{evidence['line']}" if evidence["line"] else "")
-        lines += wrap(f"{shown(place)}: {shown(evidence['observed'])}" if evidence["observed"] else shown(place), "      ", "        ")
+        lines += wrap(
+            f"{shown(place)}: {shown(evidence['observed'])}" if evidence["observed"] else shown(place),
+            "      ",
+            "        ",
+        )
         if evidence["expected"]:
             lines += wrap(f"{style.arrow} {shown(evidence['expected'])}", "        ", "          ")
     if finding.get("waiver"):
-        lines += wrap(f"waived until {finding['waiver']['expires']}: {shown(finding['waiver']['reason'])}", "      ", "        ")
+        lines += wrap(
+            f"waived until {finding['waiver']['expires']}: {shown(finding['waiver']['reason'])}", "      ", "        "
+        )
     return lines
 
 
@@ -247,7 +274,7 @@ def _by_hand(result: Item, manual: list[Item]) -> list[str]:
     hint = result.get("by_hand") or (manual[0]["title"] if manual else "")
     lines: list[str] = []
     for number, line in enumerate(line for line in hint.split("\n") if line.strip()):
-        lines += wrap(shown(line), "         " if number else "    by hand: " , "         ")
+        lines += wrap(shown(line), "         " if number else "    by hand: ", "         ")
     return lines
 
 
@@ -289,7 +316,7 @@ def _unchecked(document: Item, style: Style) -> list[str]:
 # --- the end ---
 
 
-def summary(document: Item, style: Style = Style()) -> list[str]:
+def summary(document: Item, style: Style = PLAIN) -> list[str]:
     """One line per target: the verdict, why, and what it would be after the fixes."""
     width = max(len(one["name"]) for one in document["targets"])
     return [line for one in document["targets"] for line in _verdict(one, document, width, style)]
@@ -304,7 +331,9 @@ def _verdict(target: Item, document: Item, width: int, style: Style) -> list[str
     ]
     why = ", ".join(one for one in counts if one) or "nothing found"
     verdict = VERDICTS[target["verdict"]]
-    first, *more = wrap(f"{verdict} ({why}){_after(target, mine)}", f"{target['name'] + ':':<{width + 1}} ", " " * (width + 2))
+    first, *more = wrap(
+        f"{verdict} ({why}){_after(target, mine)}", f"{target['name'] + ':':<{width + 1}} ", " " * (width + 2)
+    )
     painted = style.paint(verdict, "1;" + COLOURS[VERDICT_SIGNS[target["verdict"]]])
     return [first[: width + 2] + first[width + 2 :].replace(verdict, painted, 1), *more]
 
@@ -313,13 +342,17 @@ def _after(target: Item, results: list[Item]) -> str:
     """What `migprep fix` would do for the verdict, or at least for how many findings."""
     if target["after_fixes"] != target["verdict"]:
         return f"; {VERDICTS[target['after_fixes']]} after migprep fix"
-    fixes = [finding["fix"] for one in results for finding in one["findings"] if finding["fix"] and not finding.get("waiver")]
+    fixes = [
+        finding["fix"] for one in results for finding in one["findings"] if finding["fix"] and not finding.get("waiver")
+    ]
     mended = sum(fix["safety"] == "safe" and fix["phase"] == "prepare" for fix in fixes)
     return f"; migprep fix mends {mended}" if mended else ""
 
 
 def _open(results: Iterable[Item], severity: str) -> int:
-    return sum(not finding.get("waiver") for one in results if one["severity"] == severity for finding in one["findings"])
+    return sum(
+        not finding.get("waiver") for one in results if one["severity"] == severity for finding in one["findings"]
+    )
 
 
 def _count(number: int, what: str) -> str:
