@@ -1,0 +1,444 @@
+"""`fix`, `rollback` and `history`: the plan told to people, and made real when they say so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Callable, Sequence
+
+from migprep import apply, evaluate, inspection, journal, plan, waivers
+from migprep.facts import Facts
+from migprep.inspection import Inspection, UsageError
+from migprep.model import Finding, MigprepError, Status, Verdict
+from migprep.plan import Change, Plan
+from migprep.root import Tree
+
+if TYPE_CHECKING:
+    import argparse
+
+    from migprep.model import Result
+    from migprep.rules import Rule
+    from migprep.targets import Target
+
+SCHEMA = "migprep/plan/1.0"
+Say = Callable[[str], None]
+CODES = {Verdict.NOT_READY: 2, Verdict.UNKNOWN: 3}
+
+
+class NoRoot(MigprepError):
+    """Only root may change the machine."""
+
+    code = 77
+
+
+def fix(options: argparse.Namespace, say: Say | None = None, ask: Callable[[str], bool] | None = None) -> int:
+    """Plan, tell, and with --apply do it. Returns the exit code; raises MigprepError with another."""
+    say = say or _printer(options.format)
+    work = _begin(options)
+    place = work.facts.root
+    _check_options(options, work)
+    if not options.apply:
+        made = _planned(work, options)
+        say(_told(made, options))
+        return 2 if not made.is_empty else CODES.get(made.verdict_before, 0)
+    tree = _changeable(_base(place), options.root)
+    with apply.locked(_lock(tree)):
+        waiting = journal.unfinished(tree)
+        if waiting:
+            raise apply.Refused(waiting)
+        made = _planned(work, options)
+        return _apply(made, tree, work, options, say, ask or _ask)
+
+
+def _begin(options: argparse.Namespace) -> Inspection:
+    work = inspection.begin(options.root, [options.target])
+    for sentence in work.refused:
+        _aside(f"{sentence} (left out; the rest is used)")
+    return work._replace(facts=plan.tracked(work.facts))
+
+
+def _base(place: object) -> object:
+    return place.base if isinstance(place, plan.Watched) else place
+
+
+def _check_options(options: argparse.Namespace, work: Inspection) -> None:
+    known = {rule.id for rule in work.rules}
+    for name in options.only:
+        if name not in known:
+            raise UsageError(f"there is no rule {name!r}")
+    if options.include and not options.only:
+        raise UsageError("--include risky is for single fixes: name each with --only RULE")
+    if options.poweroff and not options.apply:
+        raise UsageError("--poweroff goes with --apply")
+    if options.poweroff and options.root:
+        raise UsageError("--poweroff is for the running machine, not for --root")
+
+
+def _changeable(place: object, name: str | None) -> Tree:
+    if not isinstance(place, Tree):
+        raise UsageError(f"--root {name}: a capture cannot be changed; fix the machine itself, or its files in a directory")
+    if os.geteuid() != 0:
+        raise NoRoot("changing the machine needs root")
+    return place
+
+
+def _lock(tree: Tree) -> str:
+    return f"{tree.base}/var/lib/migprep/lock" if tree.base else apply.LOCK
+
+
+def _judge(work: Inspection) -> plan.Judge:
+    def judge(rule: Rule, facts: Facts, target: Target) -> Result:
+        return waivers.apply(work.grants, evaluate.evaluate(rule, facts, target))
+
+    return judge
+
+
+def _planned(work: Inspection, options: argparse.Namespace) -> Plan:
+    place = _base(work.facts.root)
+
+    def refusal(path: str) -> str:
+        return apply.obstacle(place, path) if isinstance(place, Tree) else ""
+
+    return plan.plan(
+        work.rules, work.facts, work.targets[0], options.only, options.include, options.cutover, _judge(work), refusal
+    )
+
+
+def _apply(
+    made: Plan, tree: Tree, work: Inspection, options: argparse.Namespace, say: Say, ask: Callable[[str], bool]
+) -> int:
+    if options.format == "text":
+        say(text(made, options.root, applying=True))
+    if made.is_empty:
+        if options.format != "text":
+            say(_told(made, options))
+        return _after(made.verdict_before, options)
+    if not options.yes and not ask("Make these changes?"):
+        raise apply.Refused("not confirmed; nothing was changed (--yes does it without asking)")
+    _survive_hangup()
+    done = apply.apply(
+        tree, _work(made, tree, options), lambda: _staying(made, work, options), progress=_progress(options)
+    )
+    if done.code:
+        _aside(f"{done.words}. Every file is as it was before.")
+        return done.code
+    if options.format == "text":
+        say(f"Done. To undo every byte: {_rollback(done.name, options.root)}\n")
+    else:
+        say(_told(made, options, done.name))
+    return _after(made.verdict_after, options)
+
+
+def _work(made: Plan, tree: Tree, options: argparse.Namespace) -> apply.Work:
+    name = apply.new_name(journal.names(tree))
+    return apply.Work(name, made.changes, made.builds, document(made, options.root, name))
+
+
+def _staying(made: Plan, work: Inspection, options: argparse.Namespace) -> list[str]:
+    """Judge the changed machine afresh: findings that should be gone, and findings that were not there."""
+    facts = Facts(inspection.open_root(options.root), work.facts.cache)
+    judge = _judge(work)
+    promised = {one.fingerprint for one in made.mended}
+    known = {one.fingerprint for result in made.results_before for one in result.findings}
+    touched = {rule for change in made.changes for rule in change.rules} | {one.rule for one in made.mended}
+    faults = []
+    for rule in work.rules:
+        result = judge(rule, facts, made.target)
+        for one in result.findings:
+            if one.fingerprint in promised or one.fingerprint not in known:
+                faults.append(f"{one.rule}: {one.message}")
+        if rule.id in touched and result.status is Status.UNKNOWN and _was_known(rule, made):
+            faults.append(f"{rule.id} cannot be checked any more: {result.reason}")
+    return faults
+
+
+def _was_known(rule: Rule, made: Plan) -> bool:
+    return all(one.status is not Status.UNKNOWN for one in made.results_after if one.rule == rule.id)
+
+
+def _after(verdict: Verdict, options: argparse.Namespace) -> int:
+    if not options.poweroff:
+        return 0
+    if verdict not in (Verdict.READY, Verdict.CONDITIONAL):
+        _aside(f"not shut down: the verdict is {_word(verdict)}")
+        return CODES[verdict]
+    apply.poweroff()
+    return 0
+
+
+def _survive_hangup() -> None:
+    """A terminal that goes away must not stop a change half-way (signal(7), SIGHUP)."""
+    import signal
+    import threading
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+# --- speaking ---
+
+
+def _printer(form: str) -> Say:
+    if form == "patch":  # a patch must keep every byte of the files, whatever the terminal's encoding
+
+        def write(words: str) -> None:
+            sys.stdout.buffer.write(words.encode("utf-8", "surrogateescape"))
+            sys.stdout.buffer.flush()
+
+        return write
+    from migprep.cli import say
+
+    return say
+
+
+def _aside(words: str) -> None:
+    from migprep.report.text import shown
+
+    try:
+        sys.stderr.write(f"migprep: {shown(words)}\n")
+    except (OSError, ValueError):
+        pass
+
+
+def _progress(options: argparse.Namespace) -> apply.Progress:
+    """A line a step, to a terminal only; one that has gone away must not stop the work."""
+    return _aside if sys.stderr.isatty() else apply.silent
+
+
+def _ask(question: str) -> bool:
+    """Ask once on a terminal; nobody there is a no."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _told(made: Plan, options: argparse.Namespace, applied: str = "") -> str:
+    if options.format == "json":
+        import json
+
+        return json.dumps(document(made, options.root, applied), indent=2, sort_keys=True) + "\n"
+    return patch(made.changes) if options.format == "patch" else text(made, options.root)
+
+
+def _word(verdict: Verdict) -> str:
+    return verdict.value.replace("_", " ")
+
+
+def _rollback(name: str, root: str | None) -> str:
+    import shlex
+
+    return " ".join(["migprep rollback", *([f"--root {shlex.quote(root)}"] if root else []), *([name] if name else [])])
+
+
+def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
+    """The plan for people: diffs, commands, what is left and why, the verdict before and after."""
+    from migprep.report.text import shown, wrap
+
+    lines: list[str] = []
+    for change in made.changes:
+        lines += [f"{change.path}  ({', '.join(change.rules)})"]
+        lines += [shown(one) for one in "".join(diff(change)).split("\n")[:-1]] + [""]
+    if made.builds:
+        lines += ["Then run:", *(f"  {shown(build.command)}\n    checked, then put in place as {build.path}" for build in made.builds), ""]
+    if made.expected:
+        lines += ["Shown to be gone only once that has run (if not, everything is put back):"]
+        lines += [one for found in made.expected for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
+    if made.unmended:
+        lines += ["Not mended:"]
+        for found, reason in made.unmended:
+            lines += [*wrap(f"{found.rule}: {found.message}", "  ", "    "), *wrap(reason, "    why: ", "    ")]
+        lines += [""]
+    if made.is_empty:
+        lines += ["Nothing to change."]
+    lines += [f"Verdict for {made.target.name}: {_word(made.verdict_before)} now, {_word(made.verdict_after)} after this."]
+    if not made.is_empty and not applying:
+        lines += ["Nothing was changed. --apply does it; afterwards this undoes it:", f"  {_rollback('', root)}"]
+    return "\n".join([*lines, ""])
+
+
+def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str, Any]:
+    """The plan for machines."""
+    return {
+        "schema": SCHEMA,
+        "target": made.target.name,
+        "root": root or "/",
+        "transaction": applied or None,
+        "verdict": {"before": made.verdict_before.value, "after": made.verdict_after.value},
+        "changes": [
+            {
+                "path": _plain(change.path), "rules": list(change.rules), "before": _hash(change.before),
+                "after": _hash(change.after), "diff": _plain("".join(diff(change))),
+            }
+            for change in made.changes
+        ],
+        "commands": [{"argv": [_plain(one) for one in build.argv], "replaces": _plain(build.path)} for build in made.builds],
+        "mended": [_finding(one) for one in made.mended],
+        "unmended": [{**_finding(one), "reason": _plain(reason)} for one, reason in made.unmended],
+        "rollback": _rollback(applied, root),
+    }  # fmt: skip
+
+
+def _finding(one: Finding) -> dict[str, str]:
+    return {"rule": one.rule, "fingerprint": one.fingerprint, "subject": _plain(one.subject), "message": _plain(one.message)}
+
+
+def _plain(words: str) -> str:
+    """Text that JSON can carry: bytes that are not UTF-8 are written as escapes."""
+    return words.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _hash(content: bytes | None) -> str | None:
+    import hashlib
+
+    return None if content is None else "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def patch(changes: Sequence[Change]) -> str:
+    """All changes as one unified diff for `patch -p1` in the root; its lines hold every byte (PEP 383)."""
+    return "".join(one for change in changes for one in diff(change))
+
+
+CONTEXT = 3
+
+
+def diff(change: Change) -> list[str]:
+    """One file's unified diff, in linear time where no line comes or goes, as with nearly all fixes."""
+    before, after = _split(change.before), _split(change.after)
+    lines = [
+        f"--- {_header('a', change.path, change.before)}\n",
+        f"+++ {_header('b', change.path, change.after)}\n",
+    ]
+    for group in _grouped(_blocks(before, after)):
+        lines += _hunk(before, after, group)
+    return lines
+
+
+def _header(side: str, path: str, content: bytes | None) -> str:
+    return "/dev/null" if content is None else f"{side}{path}" + ("\t" if " " in path else "")
+
+
+def _split(content: bytes | None) -> list[str]:
+    parts = (content or b"").decode("utf-8", "surrogateescape").split("\n")
+    return [f"{one}\n" for one in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+
+
+def _blocks(before: list[str], after: list[str]) -> list[tuple[int, int, int, int]]:
+    if len(before) == len(after):
+        found: list[tuple[int, int, int, int]] = []
+        for number, (old, new) in enumerate(zip(before, after)):
+            if old != new:
+                if found and found[-1][1] == number:
+                    found[-1] = (found[-1][0], number + 1, found[-1][2], number + 1)
+                else:
+                    found.append((number, number + 1, number, number + 1))
+        return found
+    start = next((at for at, (old, new) in enumerate(zip(before, after)) if old != new), min(len(before), len(after)))
+    most = min(len(before), len(after)) - start
+    end = next((at for at in range(most) if before[-1 - at] != after[-1 - at]), most)
+    middle = before[start : len(before) - end], after[start : len(after) - end]
+    if len(middle[0]) * len(middle[1]) > 1_000_000:  # difflib would take minutes
+        return [(start, len(before) - end, start, len(after) - end)]
+    import difflib
+
+    codes = difflib.SequenceMatcher(None, *middle, autojunk=False).get_opcodes()
+    return [(a + start, b + start, c + start, d + start) for tag, a, b, c, d in codes if tag != "equal"]
+
+
+def _grouped(blocks: list[tuple[int, int, int, int]]) -> list[list[tuple[int, int, int, int]]]:
+    groups: list[list[tuple[int, int, int, int]]] = []
+    for block in blocks:
+        if groups and block[0] - groups[-1][-1][1] <= 2 * CONTEXT:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    return groups
+
+
+def _hunk(before: list[str], after: list[str], group: list[tuple[int, int, int, int]]) -> list[str]:
+    first, last = group[0], group[-1]
+    lead = min(CONTEXT, first[0])
+    trail = min(CONTEXT, len(before) - last[1])
+    old = (first[0] - lead, last[1] + trail)
+    new = (first[2] - lead, last[3] + trail)
+    lines = [f"@@ -{_range(*old)} +{_range(*new)} @@\n"]
+    at = old[0]
+    for start, end, start_new, end_new in group:
+        lines += [_line(" ", one) for one in before[at:start]]
+        lines += [_line("-", one) for one in before[start:end]]
+        lines += [_line("+", one) for one in after[start_new:end_new]]
+        at = end
+    return lines + [_line(" ", one) for one in before[at : old[1]]]
+
+
+def _range(start: int, end: int) -> str:
+    return f"{start + 1 if end > start else start},{end - start}"
+
+
+def _line(sign: str, one: str) -> str:
+    return f"{sign}{one}" if one.endswith("\n") else f"{sign}{one}\n\\ No newline at end of file\n"
+
+
+# --- the way back ---
+
+
+def rollback(options: argparse.Namespace, say: Say | None = None) -> int:
+    """Restore what one transaction changed: the one named, or the newest that stands."""
+    say = say or _printer("text")
+    tree = _changeable(_rooted(options.root), options.root)
+    name = _chosen(tree, options.transaction)
+    if not name:
+        say("There is nothing to roll back.\n")
+        return 0
+    if journal.look(tree, name).word in ("prepared", "rolled back"):
+        say(f"{name}: nothing of it is left to undo.\n")
+        return 0
+    if options.dry_run:
+        told = [f"  {what:8}{path}" for path, what in apply.restorable(tree, name) if what != "nothing"]
+        say("\n".join([f"{name} would be undone:", *told, "Nothing was changed.", ""]))
+        return 2
+    with apply.locked(_lock(tree)):
+        return _undone(tree, name, say)
+
+
+def _undone(tree: Tree, name: str, say: Say) -> int:
+    _survive_hangup()
+    try:
+        count = apply.undo(tree, name, progress=_aside if sys.stderr.isatty() else apply.silent)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise apply.Lost(f"{where}{(error.strerror or str(error)).lower()}; run `{_rollback(name, tree.base)}` again") from None
+    say(f"{name} is undone: {count} file{'s' * (count != 1)} restored, everything is as before.\n")
+    return 0
+
+
+def _rooted(name: str | None) -> object:
+    return inspection.open_root(name)
+
+
+def _chosen(tree: Tree, wanted: str | None) -> str:
+    known = journal.names(tree)
+    if wanted:
+        if wanted not in known:
+            raise UsageError(f"there is no transaction {wanted!r}; `migprep history` lists them")
+        return wanted
+    words = {name: journal.look(tree, name) for name in reversed(known)}
+    standing = [name for name, phase in words.items() if phase.is_open] + [name for name, phase in words.items() if phase.word == "applied"]
+    return standing[0] if standing else ""
+
+
+def history(options: argparse.Namespace, say: Say | None = None) -> int:
+    """List the transactions, the newest last."""
+    say = say or _printer("text")
+    place = inspection.open_root(getattr(options, "root", None))
+    lines = []
+    for name in journal.names(place):
+        phase = journal.look(place, name)
+        paths = [one["path"] for one in phase.records if one["type"] == "INTENT" and one["kind"] == "file"]
+        if phase.word != "prepared":
+            lines += [f"{name}  {phase.word:12}  {' '.join(dict.fromkeys(paths))}".rstrip()]
+    say("\n".join([*(lines or ["Nothing was ever changed here."]), ""]))
+    return 0

@@ -1,0 +1,496 @@
+"""Results -> changes, each tried on an overlay and judged again before anyone sees it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Iterable, NamedTuple, Sequence, cast
+
+from migprep import actions, evaluate, expr, render, root
+from migprep.facts import Facts, fact, guarded
+from migprep.model import Finding, MigprepError, Phase, Result, Safety, Status, Undetermined, Unknown, Verdict
+from migprep.root import Overlay, Root, Stat
+
+if TYPE_CHECKING:
+    from migprep.actions import Build
+    from migprep.cache import Cache
+    from migprep.rules import Rule
+    from migprep.targets import Target
+
+#: Fixes may need each other: the plan is gone through until nothing more helps, at most so often.
+ROUNDS = 3
+#: Folders that fixes may change.
+ALLOWED = ("/etc/", "/boot/")
+
+Judge = Callable[["Rule", Facts, "Target"], Result]
+
+
+class Change(NamedTuple):
+    """One file before and after; None where it is absent. `path` is resolved in its root."""
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+    rules: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """The exact list of what a fix run would do, and the machine judged before and after it."""
+
+    target: Target
+    changes: tuple[Change, ...]
+    actions: tuple[str, ...]
+    builds: tuple[Build, ...]
+    unmended: tuple[tuple[Finding, str], ...]
+    verdict_before: Verdict
+    verdict_after: Verdict
+    results_before: tuple[Result, ...]
+    results_after: tuple[Result, ...]
+    mended: tuple[Finding, ...]
+    expected: tuple[Finding, ...] = ()  # of `mended`, those that only the outcome of an action can show
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.changes and not self.actions
+
+
+class Wish(NamedTuple):
+    """What a fix run was asked for."""
+
+    only: tuple[str, ...] = ()
+    risky: bool = False
+    cutover: bool = False
+
+    def ruled_out(self, rule: Rule) -> str:
+        """Why the fix of this rule is not tried, whatever it would do; "" when it may be."""
+        if rule.fix is None:
+            return "there is no automatic fix for it"
+        mend = rule.fix.mend
+        if mend.safety is Safety.MANUAL:
+            return "only a person can do this"
+        if mend.phase is Phase.AFTER:
+            return "can only be done on the target, after the move"
+        if self.only and rule.id not in self.only:
+            return "left out by --only"
+        if mend.safety is Safety.RISKY and not (self.risky and rule.id in self.only):
+            return f"needs your decision: --include risky --only {rule.id}"
+        if mend.phase is Phase.CUTOVER and not self.cutover:
+            return "is the last act before the final shutdown: --cutover"
+        return ""
+
+
+# --- what a fact was read from ---
+
+
+class Watched:
+    """A root that notes which paths were asked for, so that a fact is probed again only when it must."""
+
+    def __init__(self, base: Root, live: bool) -> None:
+        self.base = base
+        self.live = live
+        self.seen: set[str] = set()
+        self.listed: set[str] = set()
+
+    def stat(self, path: str) -> Stat | None:
+        self.seen.add(path)
+        return self.base.stat(path)
+
+    def link(self, path: str) -> str | None:
+        return self.base.link(path)
+
+    def names(self, path: str) -> list[str]:
+        self.listed.add(path)
+        return self.base.names(path)
+
+    def open(self, path: str) -> BinaryIO:
+        self.seen.add(path)
+        return self.base.open(path)
+
+
+class _Trace(NamedTuple):
+    """Paths that one fact depends on, those of the facts it used among them."""
+
+    seen: set[str]
+    listed: set[str]
+
+
+class _Tracked:
+    """Facts that know what each of them was read from."""
+
+    def __init__(self, base: Root, live: bool, cache: Cache | None) -> None:
+        self.root = Watched(base, live)
+        self.cache = cache
+        self._values: dict[str, object] = {}
+        self._traces: dict[str, _Trace] = {}
+        self._open: list[_Trace] = []
+        self._resolved: dict[str, str] = {}
+
+    def __getattr__(self, name: str) -> object:
+        found = vars(Facts).get(name)
+        if not isinstance(found, fact):
+            raise AttributeError(name)
+        if name not in self._values:
+            self._probe(name, found)
+        for outer in self._open[-1:]:
+            outer.seen.update(self._traces[name].seen)
+            outer.listed.update(self._traces[name].listed)
+        return self._values[name]
+
+    def _probe(self, name: str, found: fact[object]) -> None:
+        before = self.root.seen, self.root.listed
+        self.root.seen, self.root.listed = set(), set()
+        trace = _Trace(self.root.seen, self.root.listed)
+        self._open.append(trace)
+        try:
+            self._values[name] = guarded(lambda: found.probe(cast(Facts, self)), name)
+        finally:
+            self._open.pop()
+            self.root.seen, self.root.listed = before
+        self._traces[name] = trace
+
+    def changed(self, base: Root, paths: dict[str, bool]) -> Facts:
+        """The facts of `base`, which differs from this one's root in `paths` (value: whether a name came or went).
+
+        Facts that were read from none of these are taken over as they are.
+        """
+        after = _Tracked(base, self.root.live, self.cache)
+        after._resolved = self._resolved
+        for name, trace in self._traces.items():
+            if not self._touches(trace, paths):
+                after._values[name] = self._values[name]
+                after._traces[name] = trace
+        return cast(Facts, after)
+
+    def _touches(self, trace: _Trace, paths: dict[str, bool]) -> bool:
+        if any(self._real(one) in paths for one in trace.seen):
+            return True
+        folders = {parent for path, moved in paths.items() if moved for parent in _parents(path)}
+        return bool(folders) and any(self._real(one) in folders for one in (*trace.listed, *trace.seen))
+
+    def _real(self, path: str) -> str:
+        if path.startswith(("/sys/", "/proc/", "/dev/", "/run/")):
+            return path
+        if path not in self._resolved:
+            try:
+                self._resolved[path] = root.real(self.root.base, path)
+            except MigprepError:
+                self._resolved[path] = path
+        return self._resolved[path]
+
+    def value_of(self, name: str) -> object:
+        """The fact, when it was probed already; else None."""
+        return self._values.get(name)
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) or "/" for count in range(1, len(parts))]
+
+
+def tracked(facts: Facts | Root, cache: Cache | None = None) -> Facts:
+    """Facts of which `plan` can take over what a change does not touch; the machine is then read only once."""
+    if isinstance(facts, _Tracked):
+        return cast(Facts, facts)
+    place = facts.root if isinstance(facts, Facts) else facts
+    return cast(Facts, _Tracked(place, place.live, facts.cache if isinstance(facts, Facts) else cache))
+
+
+# --- one fix ---
+
+
+class Draft(NamedTuple):
+    """What one rule's fix would do: files by resolved path, then actions; and what it could not."""
+
+    files: dict[str, bytes | None]
+    actions: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+
+
+def _names(rule: Rule, facts: Facts, target: Target) -> dict[str, object]:
+    names: dict[str, object] = {"target": target}
+    for need in rule.needs:
+        value = getattr(facts, need)
+        if isinstance(value, Unknown):
+            raise Undetermined(value.reason)
+        names[need] = value
+    return names
+
+
+def _failing(rule: Rule, names: dict[str, object], open_subjects: set[str] | None) -> dict[str, list[object]]:
+    """The items that the fix is for, by the file that it would change."""
+    assert rule.fix is not None
+    found: dict[str, list[object]] = {}
+    items: Iterable[object] = expr.evaluate(rule.for_each, names) if rule.for_each else (None,)  # type: ignore[assignment]
+    for item in items:
+        scope = {**names, rule.item: item} if rule.for_each else names
+        try:
+            if not expr.evaluate(rule.when, scope):
+                continue
+            if rule.fix.only_if and not expr.evaluate(rule.fix.only_if, scope):
+                continue
+        except Undetermined:
+            continue
+        if open_subjects is None or expr.render(rule.subject, scope) in open_subjects:
+            found.setdefault(expr.render(rule.fix.file, scope) if rule.fix.file else "", []).append(item)
+    return found
+
+
+def draft(rule: Rule, facts: Facts, target: Target, open_subjects: set[str] | None = None, folder: str = render.FOLDER) -> Draft:
+    """What the rule's fix would make of this machine. Raises Undetermined, RenderError."""
+    assert rule.fix is not None
+    names = _names(rule, facts, target)
+    files: dict[str, bytes | None] = {}
+    faults = []
+    groups = _failing(rule, names, open_subjects)
+    for path, items in groups.items():
+        if not path or not rule.fix.template:
+            continue
+        try:
+            where, after = _rendered(rule, facts.root, path, items, names, folder)
+        except MigprepError as error:
+            faults.append(str(error))
+            continue
+        if after != root.read(facts.root, where):
+            files[where] = after
+    return Draft(files, rule.fix.then if groups else (), tuple(faults))
+
+
+def _rendered(
+    rule: Rule, place: Root, path: str, items: list[object], names: dict[str, object], folder: str
+) -> tuple[str, bytes | None]:
+    assert rule.fix is not None
+    where = root.real(place, path)
+    before = root.text(place, where)
+    reason = refused(path, where, before)
+    if reason:
+        raise MigprepError(reason)
+    given = render.Items(tuple(item for item in items if item is not None or rule.for_each))
+    text = render.render(rule.fix.template, {**names, "items": given, "text": before or ""}, folder)
+    if text is None or (before is None and not text):
+        return where, None
+    return where, text.encode("utf-8", "surrogateescape")
+
+
+def refused(path: str, where: str, text: str | None) -> str:
+    """Why the file is not ours to change; "" when it is."""
+    if not where.startswith(ALLOWED):
+        return f"{path} leads to {where}, outside /etc and /boot" if where != path else f"{path} is outside /etc and /boot"
+    owner = manager(text or "")
+    if owner:
+        return f"{path} is written by {owner}, which would undo the change: change it there"
+    return ""
+
+
+#: What rewrites files, as their headers name it. Not anaconda, dracut or write_net_rules: they write once.
+MANAGERS = (
+    ("ansible", "Ansible"), ("puppet", "Puppet"), ("chef", "Chef"), ("saltstack", "Salt"), ("salt", "Salt"), ("cfengine", "CFEngine"),
+    ("rudder", "Rudder"), ("bcfg2", "Bcfg2"), ("cloud-init", "cloud-init"), ("cloudinit", "cloud-init"), ("networkmanager", "NetworkManager"),
+    ("netplan", "netplan"), ("systemd-resolved", "systemd-resolved"), ("resolvconf", "resolvconf"), ("terraform", "Terraform"),
+)  # fmt: skip
+#: Words that say that a file is written by something, and not merely about it.
+_VERBS = ("managed", "generated", "maintained", "controlled", "created by", "written by", "do not edit", "autogenerated")
+# /etc/netplan/50-cloud-init.yaml: "# This file is generated from information provided by the datasource.  Changes
+# to it will not persist across an instance reboot."
+_DATASOURCE = "information provided by the datasource"
+
+
+def manager(text: str) -> str:
+    """Which program rewrites the file, by its header; "" when none says so."""
+    header = "\n".join(line for line in text[:4096].split("\n")[:25] if line.lstrip().startswith(("#", ";", "//", "!"))).lower()
+    if not header:
+        return ""
+    if _DATASOURCE in header:
+        return "cloud-init"
+    for line in header.split("\n"):
+        if any(verb in line for verb in _VERBS):
+            words = line.replace("(", " ").replace(")", " ").replace(":", " ").replace(",", " ").split()
+            for word, name in MANAGERS:
+                if any(one.strip(".\"'#*!=") in (word, f"{word}.") for one in words):
+                    return name
+    return ""
+
+
+def mended(rule: Rule, facts: Facts, target: Target) -> dict[str, bytes | None]:
+    """The files that one rule's fix would change, by path, None for one that would go. Raises Undetermined, RenderError."""
+    return draft(rule, facts, target).files if rule.fix else {}
+
+
+# --- the whole machine ---
+
+
+class _Maker:
+    """A plan in the making: the overlay so far, and the machine as judged on it."""
+
+    def __init__(self, rules: Sequence[Rule], facts: Facts, target: Target, judge: Judge, folder: str) -> None:
+        self.rules, self.target, self.judge, self.folder = rules, target, judge, folder
+        self.facts = tracked(facts)
+        self.place = facts.root.base if isinstance(facts.root, Watched) else facts.root
+        self.files: dict[str, bytes | None] = {}
+        self.foreseen: dict[str, bytes] = {}
+        self.authors: dict[str, list[str]] = {}
+        self.actions: list[str] = []
+        self.expected: dict[str, tuple[Finding, ...]] = {}
+        self.reasons: dict[str, str] = {}
+        self.results = {rule.id: judge(rule, self.facts, target) for rule in rules}
+
+    def consider(self, rule: Rule, refusal: Callable[[str], str]) -> bool:
+        """Try the fix of one rule; whether it was kept."""
+        result = self.results[rule.id]
+        subjects = {one.subject for one in result.findings if not one.waiver and one.fix}
+        if not subjects:
+            return False
+        try:
+            made = draft(rule, self.facts, self.target, subjects, self.folder)
+        except MigprepError as error:
+            self.reasons[rule.id] = str(error)
+            return False
+        unable = "; ".join(filter(None, (actions.unable(name, self.place) for name in made.actions)))
+        if unable:
+            self.reasons[rule.id] = unable
+            return False
+        files = {path: after for path, after in made.files.items() if not refusal(path)}
+        faults = [*made.faults, *(refusal(path) for path in made.files if path not in files)]
+        if faults:
+            self.reasons[rule.id] = "; ".join(dict.fromkeys(faults))
+            if not files:
+                return False
+        return self._keep_best(rule, made._replace(files=files))
+
+    def _keep_best(self, rule: Rule, made: Draft) -> bool:
+        """All files of the fix together; when that does harm, each by itself."""
+        if not made.files and not (made.actions and set(made.actions) - set(self.actions)):
+            self.reasons.setdefault(rule.id, "the fix would change nothing")
+            return False
+        reason = self._try(rule, made)
+        if not reason:
+            return True
+        self.reasons.setdefault(rule.id, reason)
+        if len(made.files) < 2:
+            return False
+        kept = [not self._try(rule, made._replace(files={path: after})) for path, after in made.files.items()]
+        return any(kept)
+
+    def _try(self, rule: Rule, made: Draft) -> str:
+        """Lay the files over the machine and judge again; why they are taken off again, or ""."""
+        files = {**self.files, **made.files}
+        names = tuple(dict.fromkeys([*self.actions, *made.actions]))
+        facts = self._facts(files, self.foreseen, made.files)
+        foreseen = {**self.foreseen, **actions.imagined(names, facts)} if names else self.foreseen
+        if foreseen != self.foreseen:
+            facts = self._facts(files, foreseen, {**made.files, **_different(self.foreseen, foreseen)})
+        results = self._judged(facts)
+        reason, expected = self._worth(rule, made, results)
+        if reason:
+            return reason
+        self.files, self.foreseen, self.facts, self.results = files, foreseen, facts, results
+        self.actions = list(names)
+        if expected:
+            self.expected[rule.id] = expected
+            self.results[rule.id] = results[rule.id]._replace(status=Status.PASS, findings=(), reason="once the boot menu is made anew")
+        for path in made.files:
+            self.authors.setdefault(path, []).append(rule.id)
+        return ""
+
+    def _facts(self, files: dict[str, bytes | None], foreseen: dict[str, bytes], changed: dict[str, Any]) -> Facts:
+        overlay = Overlay(self.place, {**files, **foreseen})
+        before = self.facts.root
+        paths = {path: (content is None) != (not root.exists(before, path)) for path, content in changed.items()}
+        return cast(_Tracked, self.facts).changed(overlay, paths)
+
+    def _judged(self, facts: Facts) -> dict[str, Result]:
+        """Every rule again; those whose facts were taken over keep their result."""
+        old, new = cast(_Tracked, self.facts), cast(_Tracked, facts)
+        results = {}
+        for rule in self.rules:
+            same = all(new.value_of(need) is not None and new.value_of(need) is old.value_of(need) for need in rule.needs)
+            results[rule.id] = self.results[rule.id] if same else self.judge(rule, facts, self.target)
+        return results
+
+    def _worth(self, rule: Rule, made: Draft, results: dict[str, Result]) -> tuple[str, tuple[Finding, ...]]:
+        """Why the fix is not worth keeping ("" when it is), and the findings that only its action can show gone."""
+        harm = [other.id for other in self.rules if other.id != rule.id and _is_worse(self.results[other.id], results[other.id])]
+        if harm:
+            return f"the fix would make {', '.join(harm)} worse", ()
+        before, after = self.results[rule.id], results[rule.id]
+        if after.status is Status.UNKNOWN and not before.reason:
+            return f"after the fix it could not be checked: {after.reason}", ()
+        if _open(after) < _open(before) and not _is_new(before, after):
+            return "", ()
+        menus = set(actions.menus(self.place)) if "grub-menu" in made.actions else set()
+        shown = tuple(one for one in after.findings if one.evidence and one.evidence[0].path in menus)
+        if shown and len(shown) == len(after.findings) and not _is_new(before, after):
+            return "", shown
+        return "the fix would not help: the finding stays", ()
+
+
+def _open(result: Result) -> int:
+    return sum(1 for one in result.findings if not one.waiver)
+
+
+def _is_new(before: Result, after: Result) -> bool:
+    return bool({one.fingerprint for one in after.findings} - {one.fingerprint for one in before.findings})
+
+
+def _is_worse(before: Result, after: Result) -> bool:
+    if _is_new(before, after):
+        return True
+    return after.status is Status.UNKNOWN and before.status is not Status.UNKNOWN and not before.reason
+
+
+def _different(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, bytes]:
+    return {path: content for path, content in after.items() if before.get(path) != content}
+
+
+def plan(
+    rules: Sequence[Rule],
+    facts: Facts,
+    target: Target,
+    only: Sequence[str] = (),
+    include: Sequence[str] = (),
+    cutover: bool = False,
+    judge: Judge = evaluate.evaluate,
+    refusal: Callable[[str], str] = lambda path: "",
+    folder: str = render.FOLDER,
+) -> Plan:
+    """Everything that can be mended for `target`, as it would be done, and what cannot be and why.
+
+    `judge` lets waivers in; `refusal` says why a path cannot be changed on the disk; `folder` holds the templates.
+    """
+    wish = Wish(tuple(only), "risky" in include, cutover)
+    maker = _Maker(rules, facts, target, judge, folder)
+    before = dict(maker.results)
+    candidates = [rule for rule in rules if not wish.ruled_out(rule)]
+    for _ in range(ROUNDS):
+        kept = [maker.consider(rule, refusal) for rule in candidates]
+        if not any(kept):
+            break
+    return _finished(maker, before, wish)
+
+
+def _finished(maker: _Maker, before: dict[str, Result], wish: Wish) -> Plan:
+    rules = maker.rules
+    made = tuple(
+        Change(path, root.read(maker.place, path), after, tuple(dict.fromkeys(maker.authors[path])))
+        for path, after in sorted(maker.files.items())
+    )
+    changes = tuple(change for change in made if change.before != change.after)
+    left = {one.fingerprint for result in maker.results.values() for one in result.findings}
+    unmended = tuple(
+        (one, _reason(rule, one, wish, maker.reasons)) for rule in rules for one in maker.results[rule.id].findings if not one.waiver
+    )
+    results_before, results_after = (tuple(results[rule.id] for rule in rules) for results in (before, maker.results))
+    return Plan(
+        maker.target, changes, tuple(maker.actions),
+        actions.builds(tuple(maker.actions), maker.facts, maker.place) if maker.actions else (), unmended,
+        evaluate.verdict(rules, results_before), evaluate.verdict(rules, results_after), results_before, results_after,
+        tuple(one for result in results_before for one in result.findings if one.fingerprint not in left),
+        tuple(one for findings in maker.expected.values() for one in findings),
+    )  # fmt: skip
+
+
+def _reason(rule: Rule, finding: Finding, wish: Wish, reasons: dict[str, str]) -> str:
+    ruled_out = wish.ruled_out(rule)
+    if ruled_out:
+        return ruled_out
+    if finding.fix is None:
+        return "not safe to mend here without a person"
+    return reasons.get(rule.id, "the fix did not reach it")
