@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprep.facts import Facts, startup
+from migprep.facts import Facts, mentions, startup
 from migprep.facts.startup import Mention, Startup, Use
 from migprep.model import Undetermined, Unknown
 from migprep.root import Files, Tree, Unreadable
@@ -20,7 +20,7 @@ CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
 def _told(text: str, path: str = "/etc/rc.local") -> list[tuple[str, str, str, bool]]:
     return [
         (one.spec, one.kind.value, one.verb, one.destroys)
-        for one in startup.parse(path, text)
+        for one in mentions.parse(path, text)
         if isinstance(one.kind, Use)
     ]
 
@@ -76,7 +76,7 @@ def test_what_is_done_to_a_variable_is_done_to_its_device() -> None:
 
 
 def _units(text: str) -> list[tuple[str, str]]:
-    return [(one.spec, one.setting) for one in startup.parse("/etc/systemd/system/x.mount", text) if one.is_wait]
+    return [(one.spec, one.setting) for one in mentions.parse("/etc/systemd/system/x.mount", text) if one.is_wait]
 
 
 def test_what_a_unit_waits_for() -> None:
@@ -181,7 +181,7 @@ PIECES = st.sampled_from(
 def test_any_text_is_read(text: str) -> None:
     lines = text.split("\n")
     for path in ("/etc/rc.local", "/etc/systemd/system/x.service", "/etc/udev/rules.d/x.rules"):
-        for one in startup.parse(path, text):
+        for one in mentions.parse(path, text):
             assert one.text == lines[one.line - 1].strip()
 
 
@@ -189,9 +189,9 @@ def test_any_text_is_read(text: str) -> None:
 def test_real_files_are_read() -> None:
     for path in CORPUS.rglob("*"):
         if path.is_file():
-            list(startup.parse(f"/etc/{path.name}", path.read_bytes().decode("utf-8", "surrogateescape")))
+            list(mentions.parse(f"/etc/{path.name}", path.read_bytes().decode("utf-8", "surrogateescape")))
     smartd = (CORPUS / "devrefs/czender__sw__linux-smartd.conf").read_bytes().decode("utf-8", "surrogateescape")
-    used = [one.line for one in startup.parse("/etc/smartd.conf", smartd) if one.is_tuning]
+    used = [one.line for one in mentions.parse("/etc/smartd.conf", smartd) if one.is_tuning]
     assert used == [38, 39]
 
 
