@@ -39,7 +39,8 @@ def parser(words: list[str]) -> argparse.ArgumentParser:
         description="Tells whether this Linux machine will boot, reach its network and keep its data on other "
         "virtual hardware.",
         epilog="Exit codes: 0 nothing to do, 2 action needed, 3 unknown, 4 fix failed and undone, "
-        "5 a person must look, 6 refused, 64 usage, 65 bad site file, 69 platform, 75 locked, 77 needs root, 78 configuration, 1 internal error.",
+        "5 a person must look, 6 refused, 64 usage, 65 bad site file, 69 platform, 75 locked, 77 needs root, "
+        "78 configuration, 1 internal error.",
         formatter_class=_formatter,
     )
     top.add_argument("--version", action="version", version=f"migprep {migprep.__version__}")
@@ -178,9 +179,9 @@ def _parsed(argv: list[str] | None) -> argparse.Namespace | int:
 
 
 def _complain(sentence: str, code: int) -> int:
-    from migprep.report.text import shown
-
     import contextlib
+
+    from migprep.report.text import shown
 
     with contextlib.suppress(OSError, ValueError):
         print(f"migprep: {shown(sentence)}", file=sys.stderr)
@@ -243,7 +244,10 @@ def check(options: argparse.Namespace) -> int:
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
     work = inspection.begin(options.root, options.target)
     results = inspection.judge(work)
-    judged = [document.Judged(target, results[target.name]) for target in work.targets]
+    judged = [
+        document.Judged(target, results[target.name], inspection.after_fixes(work, target, results[target.name]))
+        for target in work.targets
+    ]
     run = document.Run(started, 0.0, options.root or "/", work.refused)
     report = document.build(work.facts, work.rules, judged, run)
     report["run"]["seconds"] = round(time.monotonic() - clock, 3)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
 from migprep import data, evaluate, rules, targets, waivers
 from migprep.facts import Facts
-from migprep.model import MigprepError, Result, Severity, Status, Undetermined, Verdict
+from migprep.model import Finding, MigprepError, Phase, Result, Safety, Severity, Status, Undetermined, Verdict
 from migprep.root import Root, Tree
 from migprep.rules import Rule
 from migprep.targets import Target
@@ -181,6 +181,37 @@ def _judged(rule: Rule, facts: Facts, target: Target) -> Result:
         return Result(
             rule.id, target.name, Status.UNKNOWN, f"internal error in this rule: {type(error).__name__}: {error}"
         )
+
+
+def after_fixes(inspection: Inspection, target: Target, results: tuple[Result, ...]) -> Verdict:
+    """The verdict once `migprep fix --apply` has run, as planning it on an overlay shows."""
+    now = evaluate.verdict(inspection.rules, results)
+    if not any(_is_mendable(finding) for result in results for finding in result.findings):
+        return now
+    try:
+        return _planned(inspection, target)
+    except Exception:
+        if os.environ.get("MIGPREP_DEBUG"):
+            raise
+        return now
+
+
+def _is_mendable(finding: Finding) -> bool:
+    mend = finding.fix
+    return bool(mend and not finding.waiver and mend.safety is Safety.SAFE and mend.phase is Phase.PREPARE)
+
+
+def _planned(inspection: Inspection, target: Target) -> Verdict:
+    from migprep import apply, plan
+
+    def again(rule: Rule, facts: Facts, target: Target) -> Result:
+        return waivers.apply(inspection.grants, _judged(rule, facts, target))
+
+    def refusal(path: str) -> str:
+        place = inspection.facts.root
+        return apply.obstacle(place, path) if isinstance(place, Tree) else ""
+
+    return plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal).verdict_after
 
 
 def code(inspection: Inspection, results: dict[str, tuple[Result, ...]], fail_on: Severity) -> int:

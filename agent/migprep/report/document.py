@@ -250,7 +250,28 @@ def _filesystems(facts: Facts) -> list[dict[str, object]]:
 
 
 def _nics(facts: Facts) -> list[dict[str, object]]:
-    return []
+    """The cards, and every MAC address: that is what the target must be given, or configuration be changed for."""
+    interfaces = facts.interfaces
+    if isinstance(interfaces, Unknown):
+        return []
+    return [
+        {
+            "name": card.name,
+            "mac": card.own_mac or card.mac,
+            "driver": card.driver,
+            "bus": card.bus,
+            "master": card.master,
+            "addresses": () if isinstance(card.addresses, Unknown) else card.addresses,
+            "gateways": () if isinstance(card.gateways, Unknown) else card.gateways,
+            "configured_by": _owner(facts, card.name),
+        }
+        for card in interfaces.devices
+        if card.is_physical
+    ]
+
+
+def _owner(facts: Facts, name: str) -> str:
+    return ""
 
 
 def _cpu(facts: Facts) -> dict[str, object]:
