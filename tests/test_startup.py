@@ -51,6 +51,7 @@ def _told(text: str, path: str = "/etc/rc.local") -> list[tuple[str, str, str, b
         ("sfdisk -d /dev/sda", [("/dev/sda", "literal", "sfdisk", False)]),
         ("sfdisk /dev/sda < table", [("/dev/sda", "literal", "sfdisk", True)]),
         ("zcat image > /dev/sda", [("/dev/sda", "literal", "redirection", True)]),
+        ("<volume path=\"/dev/sda1\"/> <b>/dev/sda2</b>", [("/dev/sda1", "literal", "other", False), ("/dev/sda2", "literal", "other", False)]),
         ("hdparm -S 120 /dev/hda", [("/dev/hda", "literal", "hdparm", False)]),
         ("swapon /dev/cciss/c0d0p2", [("/dev/cciss/c0d0p2", "literal", "swapon", False)]),
         ("mount /dev/disk/by-id/ata-QEMU_HARDDISK_1-part1 /x", [("/dev/disk/by-id/ata-QEMU_HARDDISK_1-part1", "literal", "mount", False)]),
@@ -112,7 +113,9 @@ def test_files_that_are_left_out() -> None:
     )
     assert _probed(dict.fromkeys(left, line)) == ()
     assert _probed({"/etc/init.d/binary": b"\x7fELF\0\0" + line}) == ()
-    assert _probed({"/etc/init.d/large": b"#" * startup.SIZE + line}) == ()
+    assert _probed({"/etc/init.d/large": b"\0" * startup.SIZE + line}) == ()
+    (large,) = _probed({"/etc/init.d/large": b"#" * startup.SIZE + line})
+    assert isinstance(large.kind, Unknown) and "larger than 2 MiB" in large.kind.reason
     assert len(_probed({"/etc/rc.local": line, "/etc/rc.d/rc.local": line})) == 2
 
 

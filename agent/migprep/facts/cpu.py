@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
-from migprep.model import Undetermined, Unknown
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 
 if TYPE_CHECKING:
@@ -92,8 +92,18 @@ class Cpu(NamedTuple):
     flags: frozenset[str]
     required: int | Unknown = 1  # x86-64 level that the installed system cannot run without
     required_by: str = ""  # what says so: a path, or the distribution
-    modules: tuple[ForcedModule, ...] = ()
-    builds: tuple[Build, ...] = ()
+    forced: tuple[ForcedModule, ...] | Unknown = ()
+    compiled: tuple[Build, ...] | Unknown = ()
+
+    @property
+    def modules(self) -> tuple[ForcedModule, ...]:
+        """Modules loaded at every boot that only some hardware can serve. Raises Undetermined."""
+        return tuple(self.forced)
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """What this system's programs are compiled for. Raises Undetermined."""
+        return tuple(self.compiled)
 
     @property
     def level(self) -> int:
@@ -139,9 +149,17 @@ def probe(facts: Facts) -> Cpu:
         raise Undetermined("which processor this is: no /proc/cpuinfo in this root")
     found = parse(text)
     required, by = demand(facts, found)
-    return found._replace(
-        required=required, required_by=by, modules=tuple(forced_modules(facts.root)), builds=tuple(builds(facts.root))
-    )
+    modules: tuple[ForcedModule, ...] | Unknown
+    compiled: tuple[Build, ...] | Unknown
+    try:
+        modules = tuple(forced_modules(facts.root))
+    except MigprepError as error:
+        modules = Unknown(str(error))
+    try:
+        compiled = tuple(builds(facts.root))
+    except MigprepError as error:
+        compiled = Unknown(str(error))
+    return found._replace(required=required, required_by=by, forced=modules, compiled=compiled)
 
 
 def parse(text: str) -> Cpu:

@@ -158,6 +158,7 @@ ACTORS = frozenset({
     "mount", "swapon", "swapoff", "umount", "fsck", "e2fsck", "tune2fs", "resize2fs", "grub-install",
     "grub2-install", "losetup", "growpart", "partprobe", "sfdisk", "fdisk", "kpartx",
 })  # fmt: skip
+TAG = re.compile(r"<[/\w][^<>]*>\s*$")
 SEPARATORS = re.compile(r"\|\||&&|[;|&]|\$\(|`|\bthen\b|\bdo\b|\belse\b")
 
 
@@ -166,7 +167,7 @@ def command(before: str, after: str) -> tuple[str, bool]:
     head = SEPARATORS.split(before)[-1]
     tail = SEPARATORS.split(after)[0]
     words = [word.strip("\"'()").rsplit("/", 1)[-1] for word in head.replace("=", "= ").split()]
-    if head.rstrip().endswith(">") and not head.rstrip().endswith("2>"):
+    if head.rstrip().endswith(">") and not head.rstrip().endswith("2>") and not TAG.search(head):
         return "redirection", True
     if any(word in SAYING or word in ("/bin/echo", "/usr/bin/logger", "/usr/bin/printf") for word in head.split()):
         return "echo", False

@@ -14,8 +14,8 @@ from migprep.root import Root
 if TYPE_CHECKING:
     from migprep.facts import Facts
 
-#: Bytes of one file that are looked at: start-up files are small, what is larger is data.
-SIZE = 256 << 10
+#: Bytes that a start-up file may have before it is told as a gap; real ones have a few kilobytes.
+SIZE = 2 << 20
 #: Files that are looked at in all, and mentions that are kept.
 FILES = 2000
 MENTIONS = 1000
@@ -216,9 +216,13 @@ def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]]) -> Iterator[M
         if path.startswith(UNITS) and place.link(path) is not None:
             return
         stat = place.stat(path)
-        if stat is None or stat.kind != "file" or stat.size > SIZE or (stat.device, stat.inode) in seen:
+        if stat is None or stat.kind == "dir" or (stat.device, stat.inode) in seen:
             return
         seen.add((stat.device, stat.inode))
+        if stat.kind != "file" and root.real(place, path) == "/dev/null":
+            return  # a link that switches the file off
+        if stat.size > SIZE and is_binary(place, path):
+            return
         content = root.read(place, path, SIZE) or b""
     except MigprepError as error:
         yield gap(path, str(error))
@@ -228,6 +232,12 @@ def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]]) -> Iterator[M
 
         for mention in mentions.parse(path, content.decode("utf-8", "surrogateescape")):
             yield resolved(facts, mention)
+
+
+def is_binary(place: Root, path: str) -> bool:
+    """Whether the first kilobytes of a file hold a zero byte, which no text does."""
+    with place.open(path) as stream:
+        return b"\0" in stream.read(4096)
 
 
 def resolved(facts: Facts, mention: Mention) -> Mention:
