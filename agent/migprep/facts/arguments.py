@@ -1,0 +1,231 @@
+"""Kernel arguments: those the kernel runs with, and every file in which they are kept."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from migprep import root as files
+from migprep.facts.block import Block, Reference
+from migprep.formats import cmdline
+from migprep.model import Undetermined, Unknown
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+
+#: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
+DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
+#: Arguments that are left out of every report: their value may be a secret.
+ASSIGNMENT = re.compile(r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)=(?P<value>\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s#]*)")
+SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY", "GRUB_CMDLINE_LINUX_XEN_REPLACE",
+         "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT", "DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
+
+
+class Argument(NamedTuple):
+    """One argument in one store."""
+
+    path: str
+    store: str  # running, menu, defaults, initramfs-tools, dracut
+    key: str
+    value: str
+    line: int
+    start: int
+    end: int
+    device: Reference | Unknown
+    is_default: bool  # of the entry that boots next
+    has_initrd: bool
+
+    @property
+    def subject(self) -> str:
+        """What the argument is about."""
+        return f"{self.key} in {self.path}"
+
+    @property
+    def observed(self) -> str:
+        """As it is written."""
+        return f"{self.key}={self.value}"
+
+    @property
+    def is_root(self) -> bool:
+        """Names the root filesystem."""
+        return self.key in ("root", "real_root", "crypt_root", "cryptdevice")
+
+    @property
+    def is_resume(self) -> bool:
+        """Names where a suspended system is looked for."""
+        return self.key in ("resume", "RESUME")
+
+    @property
+    def gates(self) -> bool:
+        """Whether the next boot depends on it."""
+        return self.store == "menu" and self.is_default
+
+    @property
+    def candidate(self) -> str:
+        """How to name the device instead; the kernel alone, without an initramfs, finds no filesystem UUID."""
+        if isinstance(self.device, Unknown):
+            return ""
+        if not self.has_initrd and self.store == "menu" and len(self.device.devices) == 1:
+            partuuid = self.device.devices[0].partuuid
+            return f"PARTUUID={partuuid}" if partuuid else ""
+        return self.device.candidate
+
+    @property
+    def expected(self) -> str:
+        """What should stand there."""
+        return f"{self.key}={self.candidate}" if self.candidate else f"{self.key}= with a UUID or label of the device"
+
+
+class Store(NamedTuple):
+    """One file with arguments in it."""
+
+    path: str
+    text: str
+    arguments: tuple[Argument, ...]
+
+
+class Arguments(NamedTuple):
+    """Every argument that names a device, wherever it is kept, and the words of the running kernel."""
+
+    running: tuple[cmdline.Word, ...]
+    stores: tuple[Store, ...]
+    defaults: dict[str, str]  # assignments of /etc/default/grub
+
+    @property
+    def kept(self) -> tuple[Argument, ...]:
+        """The arguments of all stores that name a device; those of the running kernel are no store."""
+        return tuple(one for store in self.stores for one in store.arguments)
+
+    @property
+    def deciding(self) -> tuple[Argument, ...]:
+        """The arguments with which the machine boots next: the menu's default, else what it runs with now."""
+        found = tuple(one for one in self.kept if one.gates)
+        return found or tuple(one for store in self.stores if store.path == RUNNING for one in store.arguments)
+
+    @property
+    def others(self) -> tuple[Argument, ...]:
+        """The arguments of other menu entries, and of files from which later entries are made."""
+        deciding = self.deciding
+        return tuple(one for one in self.kept if one not in deciding and one.path != RUNNING)
+
+    def value(self, key: str) -> str:
+        """The last value that the running kernel was given for `key`; "" for none."""
+        return next((word.value for word in reversed(self.running) if word.key == key), "")
+
+    def render(self, items: tuple[Argument, ...]) -> str:
+        """The text of the store of `items`, with each of them named by its stable candidate."""
+        store = next(store for store in self.stores if store.path == items[0].path)
+        changed = cmdline.replace(store.text, {(item.start, item.end): item.candidate for item in items})
+        return padded(changed) if store.path.endswith("grubenv") else changed
+
+
+RUNNING = "/proc/cmdline"
+
+
+def padded(text: str) -> str:
+    """A GRUB environment block at its fixed size of 1024 bytes, as grub-editenv(1) fills it."""
+    body = text.rstrip("#")
+    room = 1024 - len(body.encode("utf-8", "surrogateescape"))
+    if room < 0:
+        raise Undetermined("the GRUB environment block has no room for the change")
+    return body + "#" * room
+
+
+def probe(facts: Facts) -> Arguments:
+    """Read /proc/cmdline, the boot loader's menus and every file from which they are made."""
+    root, block = facts.root, facts.block
+    running = files.text(root, RUNNING, 65536)
+    stores = []
+    if running is not None:
+        stores.append(Store(RUNNING, running, _named(RUNNING, "running", cmdline.words(running), block)))
+    stores += _menus(facts, block)
+    stores += _assigned(root, block)
+    if not stores:
+        raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
+    return Arguments(cmdline.words(running or ""), tuple(stores), _defaults(root))
+
+
+def _named(
+    path: str, store: str, words: tuple[cmdline.Word, ...], block: Block | Unknown, is_default: bool = False, has_initrd: bool = True
+) -> tuple[Argument, ...]:
+    found = []
+    for word in words:
+        spec = _spec(word)
+        if spec:
+            device = block if isinstance(block, Unknown) else block.reference(spec)
+            end = word.start + len(spec) if word.key == "cryptdevice" else word.end
+            found.append(Argument(path, store, word.key, spec, word.line, word.start, end, device, is_default, has_initrd))
+    return tuple(found)
+
+
+def _spec(word: cmdline.Word) -> str:
+    if word.key not in DEVICES or not word.value:
+        return ""
+    spec = word.value.rsplit(":", word.value.count(":"))[0] if word.key == "cryptdevice" else word.value
+    plain = spec.startswith("/dev/") or spec.split("=")[0] in ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
+    return spec if plain and spec not in ("/dev/nfs", "/dev/ram0", "/dev/ram") else ""
+
+
+def _menus(facts: Facts, block: Block | Unknown) -> list[Store]:
+    loader = facts.bootloader
+    if isinstance(loader, Unknown):
+        return []
+    stores: dict[str, tuple[Argument, ...]] = {}
+    for one in loader.entries:
+        text = files.text(facts.root, one.path) or ""
+        words = cmdline.words(text, one.entry.start, one.entry.end)
+        named = _named(one.path, "menu", words, block, one.is_default, bool(one.entry.initrd))
+        stores[one.path] = stores.get(one.path, ()) + named
+        if "$kernelopts" in text[one.entry.start : one.entry.end]:
+            stores.update(_kernelopts(facts.root, block, one.is_default, stores))
+    return [Store(path, files.text(facts.root, path) or "", named) for path, named in stores.items()]
+
+
+def _kernelopts(root: Root, block: Block | Unknown, is_default: bool, known: dict[str, tuple[Argument, ...]]) -> dict[str, tuple[Argument, ...]]:
+    from migprep.facts.bootloader import ENVIRONMENTS
+
+    for path in ENVIRONMENTS:
+        text = files.text(root, path, 65536) or ""
+        found = re.search(r"(?m)^kernelopts=(.*)$", text)
+        if found and (path not in known or is_default):
+            return {path: _named(path, "menu", cmdline.words(text, found.start(1), found.end(1)), block, is_default)}
+    return {}
+
+
+def _assigned(root: Root, block: Block | Unknown) -> list[Store]:
+    paths = [
+        ("/etc/default/grub", "defaults"), *((path, "defaults") for path in files.glob(root, "/etc/default/grub.d/*.cfg")),
+        ("/etc/sysconfig/bootloader", "defaults"), ("/etc/dracut.conf", "dracut"),
+        *((path, "dracut") for path in files.glob(root, "/etc/dracut.conf.d/*.conf")),
+        ("/etc/initramfs-tools/initramfs.conf", "initramfs-tools"),
+        *((path, "initramfs-tools") for path in files.glob(root, "/etc/initramfs-tools/conf.d/*")),
+    ]  # fmt: skip
+    stores = []
+    for path, store in paths:
+        text = files.text(root, path)
+        if text:
+            stores.append(Store(path, text, _of_assignments(path, store, text, block)))
+    for path in ("/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"):
+        text = files.text(root, path, 65536)
+        if text:
+            stores.append(Store(path, text, _named(path, "defaults", cmdline.words(text), block)))
+    return stores
+
+
+def _of_assignments(path: str, store: str, text: str, block: Block | Unknown) -> tuple[Argument, ...]:
+    named: tuple[Argument, ...] = ()
+    for found in ASSIGNMENT.finditer(text):
+        value, start, end = found.group("value"), found.start("value"), found.end("value")
+        quoted = len(value) > 1 and value[0] in "\"'"
+        if store == "initramfs-tools":
+            words = cmdline.words(text, found.start("name"), end) if found.group("name") == "RESUME" else ()
+        else:
+            words = cmdline.words(text, start + quoted, end - quoted) if found.group("name") in SHELL else ()
+        named += _named(path, store, words, block)
+    return named
+
+
+def _defaults(root: Root) -> dict[str, str]:
+    text = files.text(root, "/etc/default/grub") or ""
+    return {found.group("name"): found.group("value").strip("\"'") for found in ASSIGNMENT.finditer(text)}

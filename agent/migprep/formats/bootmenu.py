@@ -1,0 +1,194 @@
+"""Boot menus: which kernels are offered, with which arguments, and which is the default.
+
+Only what `linux`-like lines say is understood; every position is one of the text itself, so that an edit
+changes one word and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One kernel to boot. `start` and `end` are where its arguments stand; `place` is as GRUB counts (1>0)."""
+
+    title: str
+    name: str
+    place: str
+    kernel: str
+    initrd: str
+    line: int
+    start: int
+    end: int
+
+    @property
+    def version(self) -> str:
+        """The kernel's version as its file name tells it; "" when it tells none."""
+        return version_of(self.kernel)
+
+
+class Menu(NamedTuple):
+    """The entries in the order of the file, and what it says of the default ("" when nothing)."""
+
+    entries: tuple[Entry, ...]
+    default: str
+
+    def chosen(self, saved: str = "") -> Entry | None:
+        """The entry that boots when nobody touches a key; `saved` is GRUB's saved_entry."""
+        wanted = saved if "saved_entry" in self.default or self.default == "saved" else self.default
+        for entry in self.entries:
+            if wanted and wanted in (entry.place, entry.name, entry.title, f"{entry.place}>0"):
+                return entry
+        inside = [entry for entry in self.entries if wanted and entry.place.startswith(f"{wanted}>")]
+        last = wanted.rsplit(">", 1)[-1]
+        named = [entry for entry in self.entries if ">" in wanted and last in (entry.name, entry.title)]
+        return next(iter([*inside, *named, *self.entries]), None)
+
+
+# /vmlinuz-6.1.0-18-amd64  /boot/vmlinuz-5.14.0-362.el9.x86_64  vmlinuz-linux-lts
+def version_of(path: str) -> str:
+    """What follows the first dash of a kernel's file name, when it begins with a digit."""
+    found = re.match(r"(?:vmlinu[xz]|bzImage|kernel|Image)-(.*)$", path.rsplit("/", 1)[-1])
+    return found.group(1) if found and found.group(1)[:1].isdigit() else ""
+
+
+LINUX = re.compile(r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)")
+INITRD = re.compile(r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<path>\S*(?:init|img)\S*)")
+ENTRY = re.compile(r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)")
+DEFAULT = re.compile(r"[ \t]*set[ \t]+default=[\"']?(?P<value>[^\"'\n]*)")
+
+
+def lines_of(text: str) -> list[tuple[int, int, str]]:
+    """(number, offset, line without its end) of every line; only a newline ends one."""
+    found, offset = [], 0
+    for number, line in enumerate(text.split("\n"), 1):
+        found.append((number, offset, line.rstrip("\r")))
+        offset += len(line) + 1
+    return found
+
+
+def grub(text: str) -> Menu:
+    """grub.cfg of GRUB 2 (info grub, "Commands"), as far as menu entries with a kernel go."""
+    entries: list[Entry] = []
+    default, counters, depth, title, name = "", [0], 0, "", ""
+    levels: list[int] = []
+    place = "0"
+    for number, offset, line in lines_of(text):
+        opened = ENTRY.match(line)
+        kernel = LINUX.match(line)
+        initrd = INITRD.match(line)
+        chosen = DEFAULT.match(line)
+        if chosen and (not default or "saved_entry" in chosen.group("value")):
+            value = chosen.group("value")
+            default = value if "next_entry" not in value else default
+        if opened:
+            words = re.findall(r"'([^']*)'|\"([^\"]*)\"", opened.group("rest"))
+            title = next(("".join(word) for word in words), "")
+            found = re.search(r"(?:--id|menuentry_id_option)[ \t]+['\"]?([^'\"\s{]+)", opened.group("rest"))
+            name = found.group(1) if found else ""
+            place = ">".join(str(count) for count in counters)
+            counters[-1] += 1
+            if opened.group("kind") == "submenu":
+                levels.append(depth)
+                counters.append(0)
+        elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
+            start = offset + kernel.start("args")
+            entries.append(Entry(title, name, place, kernel.group("kernel"), "", number, start, offset + kernel.end("args")))
+        elif initrd and entries and not entries[-1].initrd and entries[-1].place == place:
+            entries[-1] = entries[-1]._replace(initrd=initrd.group("path"))
+        depth += line.count("{") - line.count("${") - line.count("}") + len(re.findall(r"\$\{[^}]*\}", line))
+        if levels and depth <= levels[-1] and "}" in line:
+            levels.pop()
+            counters.pop()
+    return Menu(tuple(entries), default)
+
+
+def legacy(text: str) -> Menu:
+    """menu.lst or grub.conf of GRUB legacy: `title`, `kernel FILE ARGUMENTS`, `default N`; Debian's `# kopt=`."""
+    entries: list[Entry] = []
+    default, title, count = "0", "", -1
+    for number, offset, line in lines_of(text):
+        word, _, rest = line.strip().partition(" ")
+        kernel = re.match(r"[ \t]*(?:kernel|module)[ \t=]+(?:--\S+[ \t]+)*(?P<kernel>\S+)(?P<args>.*)", line)
+        kopt = re.match(r"# ?kopt(?:_\S+)?=(?P<args>.*)", line)
+        if word == "title":
+            title, count = rest.strip(), count + 1
+        elif re.match(r"default[ \t=]", line.strip()):
+            default = line.strip()[7:].strip(" \t=")
+        elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
+            args = (offset + kernel.start("args"), offset + kernel.end("args"))
+            entries.append(Entry(title, "", str(max(count, 0)), kernel.group("kernel"), "", number, *args))
+        elif kopt:
+            entries.append(Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args")))
+        elif word in ("initrd", "module") and entries and not entries[-1].initrd:
+            entries[-1] = entries[-1]._replace(initrd=next((part for part in rest.split() if not part.startswith("--")), ""))
+    return Menu(tuple(entries), default)
+
+
+def extlinux(text: str) -> Menu:
+    """extlinux.conf and syslinux.cfg: `label`, `linux` or `kernel`, `append`, `initrd`, `default LABEL`."""
+    entries: list[Entry] = []
+    default = label = kernel = initrd = ""
+    for number, offset, line in lines_of(text):
+        found = re.match(r"[ \t]*(?P<word>\w+)[ \t]+(?P<rest>.*)", line)
+        word, rest = (found.group("word").lower(), found.group("rest")) if found else ("", "")
+        if word in ("default", "ontimeout") and (word == "default" or not default):
+            default = rest.strip()
+        elif word == "label":
+            label, kernel, initrd = rest.strip(), "", ""
+        elif word in ("linux", "kernel"):
+            kernel = rest.strip()
+            if entries and entries[-1].name == label and not entries[-1].kernel:
+                entries[-1] = entries[-1]._replace(kernel=kernel)
+        elif word == "initrd":
+            initrd = rest.strip()
+            if entries and entries[-1].name == label:
+                entries[-1] = entries[-1]._replace(initrd=initrd)
+        elif word == "append" and found:
+            inside = re.search(r"initrd=(\S+)", rest)
+            initrd = inside.group(1) if inside else initrd
+            args = (offset + found.start("rest"), offset + found.end("rest"))
+            entries.append(Entry(label, label, str(len(entries)), kernel, initrd, number, *args))
+    return Menu(tuple(entries), default)
+
+
+def bls(text: str, name: str) -> Entry | None:
+    """One Boot Loader Specification entry (uapi-group.org); None for one that boots no kernel."""
+    title = kernel = initrd = version = ""
+    at = (1, 0, 0)
+    for number, offset, line in lines_of(text):
+        found = re.match(r"(?P<word>[a-z-]+)[ \t]+(?P<rest>.*)", line)
+        if not found:
+            continue
+        word, rest = found.group("word"), found.group("rest")
+        title = rest if word == "title" else title
+        kernel = rest.strip() if word in ("linux", "efi") else kernel
+        version = rest.strip() if word == "version" else version
+        initrd = rest.strip() if word == "initrd" and not initrd else initrd
+        if word == "options":
+            at = (number, offset + found.start("rest"), offset + found.end("rest"))
+    if version and kernel and not version_of(kernel):
+        kernel = f"{kernel}/vmlinuz-{version}"
+    return Entry(title, name, version, kernel, initrd, *at) if kernel else None
+
+
+def lilo(text: str) -> Menu:
+    """lilo.conf and elilo.conf: `image=`, `label=`, and device-naming `root=` and `append=` lines."""
+    entries: list[Entry] = []
+    default = label = kernel = ""
+    for number, offset, line in lines_of(text):
+        found = re.match(r"[ \t]*(?P<word>[a-z-]+)[ \t]*=[ \t]*(?P<rest>.*)", line)
+        if not found:
+            continue
+        word, rest = found.group("word"), found.group("rest").strip("\"' ")
+        default = rest if word == "default" else default
+        kernel = rest if word == "image" else kernel
+        if word == "label":
+            label = rest
+            entries = [one._replace(name=label, title=label) if one.kernel == kernel and not one.name else one for one in entries]
+        if word in ("root", "append"):
+            start = found.start("word") if word == "root" else found.start("rest") + (found.group("rest")[:1] in "\"'")
+            end = found.end("rest") - (word == "append" and found.group("rest")[-1:] in "\"'")
+            entries.append(Entry("", "", str(len(entries)), kernel, "", number, offset + start, offset + max(start, end)))
+    return Menu(tuple(entries), default)
