@@ -22,7 +22,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Do what was asked; the exit code is 0 when all is as it should be, 2 for a refusal."""
     parser = _parser()
     asked = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background ignores the first
+        signal.signal(sign, signal.default_int_handler)
     try:
         return int(asked.do(asked))
     except (LabError, ScenarioError) as error:
@@ -171,7 +172,7 @@ def _commit() -> str:
 def _v2v(asked: argparse.Namespace) -> int:
     _, old = results.load(asked.results)
     date = _now()
-    rows = v2v.compare(_chosen(asked), old)
+    rows = v2v.compare(_chosen(asked), old, date)
     results.save(results.merged(old, rows), date, versions(), asked.results)
     print(f"\n{results.table(rows)}")
     return 0

@@ -35,7 +35,7 @@ _REASONS = re.compile(
     re.M,
 )
 _EMULATOR = re.compile(r"BUG: soft lockup|rcu_\w+ (self-)?detected stalls?|rcu: INFO: rcu_\w+ .*stall")
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>c]")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]?|\x1b[()][A-Z0-9]|\x1b[=>c]")
 
 
 def plain(raw: bytes) -> str:
