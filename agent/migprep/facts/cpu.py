@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migprep import root
 from migprep.model import MigprepError, Undetermined, Unknown
@@ -12,6 +12,8 @@ from migprep.root import Root
 if TYPE_CHECKING:
     from migprep.facts import Facts
     from migprep.facts.system import System
+
+T = TypeVar("T")
 
 #: Flags of /proc/cpuinfo that each x86-64 level adds (x86-64 psABI, "Micro-Architecture Levels"); of a tuple, any.
 #: SSE3 is called pni; LZCNT is called abm; OSXSAVE has no flag of its own: xsave is hidden when it is off.
@@ -82,6 +84,12 @@ class Build(NamedTuple):
         return int(number) if head == "x86-64" and number.isdecimal() else 5
 
 
+def _known(found: tuple[T, ...] | Unknown) -> tuple[T, ...]:
+    if isinstance(found, Unknown):
+        raise Undetermined(found.reason)
+    return found
+
+
 class Cpu(NamedTuple):
     """The processors of this machine; `flags` are those that all of them have."""
 
@@ -98,12 +106,12 @@ class Cpu(NamedTuple):
     @property
     def modules(self) -> tuple[ForcedModule, ...]:
         """Modules loaded at every boot that only some hardware can serve. Raises Undetermined."""
-        return tuple(self.forced)
+        return _known(self.forced)
 
     @property
     def builds(self) -> tuple[Build, ...]:
         """What this system's programs are compiled for. Raises Undetermined."""
-        return tuple(self.compiled)
+        return _known(self.compiled)
 
     @property
     def level(self) -> int:
