@@ -93,6 +93,11 @@ class Reference(NamedTuple):
         return self.is_content and len(self.devices) > 1
 
     @property
+    def holders(self) -> str:
+        """The devices it means."""
+        return ", ".join(device.path for device in self.devices) or "none"
+
+    @property
     def expected(self) -> str:
         """What should stand there instead."""
         return self.candidate or "a UUID or label of the device"

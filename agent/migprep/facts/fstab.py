@@ -63,6 +63,11 @@ class Entry(NamedTuple):
         return not (self.is_root or self.is_swap or self.is_manual or self.is_optional or self.is_bind)
 
     @property
+    def is_left_out(self) -> bool:
+        """Boot goes on without it, or does not try: the data is then missing."""
+        return (self.is_manual or self.is_optional) and not (self.is_root or self.is_swap or self.is_bind)
+
+    @property
     def is_bind(self) -> bool:
         """Takes a folder, not a device."""
         return bool({"bind", "rbind"} & set(self.options))
