@@ -209,14 +209,14 @@ def _host(facts: Facts) -> dict[str, object]:
 
 
 def inventory(facts: Facts) -> dict[str, object]:
-    """What the machine has, for the one who plans the move; a part that could not be read is empty and a gap."""
+    """What the machine has, for the one who plans the move; null, and a gap, for what could not be read."""
     return {"disks": _disks(facts), "filesystems": _filesystems(facts), "nics": _nics(facts), "cpu": _cpu(facts)}
 
 
-def _disks(facts: Facts) -> list[dict[str, object]]:
+def _disks(facts: Facts) -> list[dict[str, object]] | None:
     block = facts.block
     if isinstance(block, Unknown):
-        return []
+        return None
     return [
         {
             "name": one.name,
@@ -231,10 +231,10 @@ def _disks(facts: Facts) -> list[dict[str, object]]:
     ]
 
 
-def _filesystems(facts: Facts) -> list[dict[str, object]]:
+def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
     block = facts.block
     if isinstance(block, Unknown):
-        return []
+        return None
     return [
         {
             "device": one.path,
@@ -249,11 +249,11 @@ def _filesystems(facts: Facts) -> list[dict[str, object]]:
     ]
 
 
-def _nics(facts: Facts) -> list[dict[str, object]]:
+def _nics(facts: Facts) -> list[dict[str, object]] | None:
     """The cards, and every MAC address: that is what the target must be given, or configuration be changed for."""
     interfaces = facts.interfaces
     if isinstance(interfaces, Unknown):
-        return []
+        return None
     return [
         {
             "name": card.name,
@@ -261,8 +261,8 @@ def _nics(facts: Facts) -> list[dict[str, object]]:
             "driver": card.driver,
             "bus": card.bus,
             "master": card.master,
-            "addresses": () if isinstance(card.addresses, Unknown) else card.addresses,
-            "gateways": () if isinstance(card.gateways, Unknown) else card.gateways,
+            "addresses": None if isinstance(card.addresses, Unknown) else card.addresses,
+            "gateways": None if isinstance(card.gateways, Unknown) else card.gateways,
             "configured_by": _owner(facts, card.name),
         }
         for card in interfaces.devices
@@ -274,10 +274,10 @@ def _owner(facts: Facts, name: str) -> str:
     return ""
 
 
-def _cpu(facts: Facts) -> dict[str, object]:
+def _cpu(facts: Facts) -> dict[str, object] | None:
     cpu = facts.cpu
     if isinstance(cpu, Unknown):
-        return {}
+        return None
     return {
         "architecture": cpu.architecture,
         "vendor": cpu.vendor,
