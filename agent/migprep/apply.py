@@ -477,7 +477,7 @@ def undo(place: Tree, name: str, system: System | None = None, progress: Progres
     records = book.records()
     todo = intents(records)
     _refuse_conflicts(place, name, todo)
-    if any(one["type"] == "COMMITTED" for one in records) and _last(records) != "ROLLBACK":
+    if _last(records) == "COMMITTED":
         book.say("ROLLBACK", time=_now())
     restored = 0
     for intent in todo:
