@@ -1,0 +1,133 @@
+"""One piece of network configuration, the same for every tool that has its own way to write it."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from migprep import root
+from migprep.facts.selection import Selection, Traits
+from migprep.root import Root
+
+#: Files that a backup or a package manager left beside the live ones.
+LEFT = re.compile(r"(?:~|\.(?:bak|old|orig|rpmnew|rpmorig|rpmsave|dpkg-\w+|ucf-\w+|swp|save))$")
+
+UNITS = "/etc/systemd/system"
+
+
+class Configuration(NamedTuple):
+    """What one stanza, file or section says of one interface. Texts are "" where it says nothing."""
+
+    tool: str  # ifupdown, ifcfg, suse-ifcfg, netplan, networkmanager, networkd
+    path: str
+    line: int
+    interface: str  # the name as written, or what stands for it
+    selection: Selection
+    method: str  # dhcp, static, manual, disabled
+    addresses: tuple[str, ...] = ()  # 10.0.0.5/24
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()  # names of the devices below a bond, bridge or VLAN
+    at_boot: bool = True
+    given_name: str = ""  # the name it gives to what it selects by address
+    devices: tuple[str, ...] = ()  # names of the cards that it means now
+    families: tuple[str, ...] = ()  # inet, inet6 where the tool writes them apart
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it sets an address of its own."""
+        return self.method == "static" and bool(self.addresses)
+
+    @property
+    def is_dhcp(self) -> bool:
+        """Whether the address comes from the network."""
+        return self.method == "dhcp"
+
+    @property
+    def is_by_mac(self) -> bool:
+        """Whether it asks for an address of the card."""
+        return self.selection.by_mac
+
+    @property
+    def is_by_hardware(self) -> bool:
+        """Whether it asks for a driver or a place."""
+        return bool(self.selection.drivers or self.selection.places)
+
+    @property
+    def macs(self) -> str:
+        """The addresses that it asks for."""
+        return ", ".join(dict.fromkeys(self.selection.macs + self.selection.permanent_macs))
+
+    @property
+    def hardware(self) -> str:
+        """The driver or place that it asks for."""
+        return ", ".join(self.selection.drivers + self.selection.places)
+
+    @property
+    def where(self) -> str:
+        """path:line."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+    @property
+    def device(self) -> str:
+        """The cards it means now, or the name it is written for."""
+        return ", ".join(self.devices) or self.interface
+
+    @property
+    def summary(self) -> str:
+        """10.0.0.5/24, gateway 10.0.0.1, DNS 10.0.0.2."""
+        parts = [" ".join(self.addresses)]
+        parts += [f"gateway {self.gateway}"] if self.gateway else []
+        parts += [f"DNS {' '.join(self.dns)}"] if self.dns else []
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def can_become_dhcp(self) -> bool:
+        """Whether this tool's file can be turned to DHCP by a change of a line or two."""
+        return self.is_static and self.tool in ("ifupdown", "ifcfg", "suse-ifcfg", "networkmanager", "networkd")
+
+    def breaks_with(self, drivers: tuple[str, ...]) -> bool:
+        """Whether no card with one of `drivers`, in whatever place, can be selected by hardware."""
+        return bool(self.selection.places) or not self.selection.allows_driver(drivers)
+
+    def names(self, device: Traits) -> bool:
+        """Whether it depends on the name of `device`: written for it, or for something on top of it."""
+        return device.name in self.uses or (bool(self.selection.names) and self.selection.means(device))
+
+
+def masked(tree: Root, *units: str) -> bool:
+    """Whether systemd is told never to start any of `units`."""
+    return all(tree.link(f"{UNITS}/{unit}") == "/dev/null" for unit in units)
+
+
+def enabled(tree: Root, *units: str) -> bool:
+    """Whether one of `units` starts at boot. Where nothing says so of any unit, it counts as started."""
+    folders = [name for name in tree.names(UNITS) if name.endswith((".wants", ".requires"))]
+    if not folders:
+        return not masked(tree, *units)
+    wanted = {name for folder in folders for name in tree.names(f"{UNITS}/{folder}")} | set(tree.names(UNITS))
+    return any(unit in wanted and not masked(tree, unit) for unit in units)
+
+
+def prefix(address: str, netmask: str) -> str:
+    """10.0.0.5 and 255.255.255.0 (or 24, or nothing) as 10.0.0.5/24."""
+    address = address.strip()
+    if not address or "/" in address or not netmask:
+        return address
+    if "." in netmask:
+        parts = netmask.split(".")
+        if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+            return address
+        netmask = str(sum(bin(int(part)).count("1") for part in parts))
+    return f"{address}/{netmask}"
+
+
+def below(name: str) -> tuple[str, ...]:
+    """The device that a VLAN's or alias's name stands on: ens3.10 and ens3:1 on ens3."""
+    base = re.split(r"[.:]", name, maxsplit=1)[0]
+    return (base,) if base and base != name else ()
+
+
+def text(tree: Root, path: str) -> str:
+    """A configuration file's text; it was just listed, so one that is gone is empty."""
+    return root.text(tree, path) or ""

@@ -1,0 +1,152 @@
+"""netplan's configuration: all its YAML files merged in the order of their names (netplan(5))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from migprep.facts.configuration import Configuration, text
+from migprep.facts.selection import Selection, mac
+from migprep.model import Undetermined
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    import yaml
+
+#: Of files with one name the last folder's counts.
+FOLDERS = ("/lib/netplan", "/usr/lib/netplan", "/etc/netplan", "/run/netplan")
+KINDS = ("ethernets", "bonds", "bridges", "vlans")
+#: Where the first line of an interface is kept among its settings.
+MARK = "\0line"
+
+
+def load(content: str, path: str) -> dict[str, Any]:
+    """The mapping below ``network``, all scalars as text; each interface knows its path and line. Raises Undetermined."""
+    import yaml
+
+    try:
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(content.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        try:
+            node = loader.get_single_node()
+            document = loader.construct_document(node) if node else {}
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise Undetermined(f"{path}{f':{mark.line + 1}' if mark else ''}: netplan itself refuses this file") from None
+    network = document.get("network") if isinstance(document, dict) else None
+    if not isinstance(network, dict):
+        return {}
+    _mark(node, network, path)
+    return network
+
+
+def _mark(node: yaml.Node, network: dict[str, Any], path: str) -> None:
+    for kind, body in _pairs(_child(node, "network")):
+        interfaces = network.get(kind.value)
+        if isinstance(interfaces, dict) and kind.value in KINDS:
+            for name, _ in _pairs(body):
+                if isinstance(interfaces.get(name.value), dict):
+                    interfaces[name.value][MARK] = (path, name.start_mark.line + 1)
+
+
+def _pairs(node: Any) -> list[tuple[Any, Any]]:
+    return node.value if getattr(node, "id", "") == "mapping" else []
+
+
+def _child(node: Any, key: str) -> Any:
+    return next((value for name, value in _pairs(node) if name.value == key), None)
+
+
+def merged(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """All documents as netplan sees them: mappings merge, sequences grow, scalars are replaced."""
+    result: dict[str, Any] = {}
+    for document in documents:
+        _merge(result, document)
+    return result
+
+
+def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
+    for key, value in new.items():
+        old = into.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            _merge(old, value)
+        elif isinstance(old, list) and isinstance(value, list):
+            into[key] = old + [one for one in value if one not in old]
+        else:
+            into[key] = value
+
+
+def configurations(network: dict[str, Any]) -> tuple[Configuration, ...]:
+    """One for each interface of a merged document."""
+    found = []
+    for kind in KINDS:
+        section = _mapping(network.get(kind))
+        for name, settings in section.items():
+            found.append(_configuration(kind, name, _mapping(settings)))
+    return tuple(found)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _configuration(kind: str, name: str, given: dict[str, Any]) -> Configuration:
+    path, line = given.get(MARK, ("/etc/netplan", 0))
+    match = _mapping(given.get("match"))
+    address = mac(str(match.get("macaddress", "")))
+    selection = Selection(
+        names=_words(match.get("name")) if match else (name,),
+        macs=(address,) if address else (),
+        drivers=_words(match.get("driver")),
+        everything="match" in given and not match,
+    )
+    addresses = tuple(str(next(iter(one), "")) if isinstance(one, dict) else str(one) for one in _list(given.get("addresses")))
+    dhcp = any(str(given.get(key, "")).lower() in ("true", "yes", "on", "y") for key in ("dhcp4", "dhcp6"))
+    lower = [str(one) for one in _list(given.get("interfaces"))] if kind != "ethernets" else []
+    lower += [str(given["link"])] if kind == "vlans" and given.get("link") else []
+    return Configuration(
+        tool="netplan",
+        path=path,
+        line=line,
+        interface=name,
+        selection=selection,
+        method="dhcp" if dhcp and not addresses else "static" if addresses else "manual",
+        addresses=addresses,
+        gateway=_gateway(given),
+        dns=tuple(str(one) for one in _list(_mapping(given.get("nameservers")).get("addresses"))),
+        uses=tuple(lower),
+        at_boot=str(given.get("activation-mode", "")) not in ("manual", "off"),
+        given_name=str(given.get("set-name", "")) if address else "",
+    )
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(str(one) for one in value) if isinstance(value, list) else tuple(str(value).split()) if value else ()
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _gateway(given: dict[str, Any]) -> str:
+    for key in ("gateway4", "gateway6"):
+        if given.get(key):
+            return str(given[key])
+    for route in _list(given.get("routes")):
+        if _mapping(route).get("to") in ("default", "0.0.0.0/0", "0/0", "::/0"):
+            return str(route.get("via", ""))
+    return ""
+
+
+def read(tree: Root) -> tuple[Configuration, ...]:
+    """What netplan's generator would write at boot. Raises Undetermined for a file that it refuses."""
+    files: dict[str, str] = {}
+    for folder in FOLDERS:
+        files.update({name: f"{folder}/{name}" for name in tree.names(folder) if name.endswith(".yaml")})
+    if not files:
+        return ()
+    network = merged([load(text(tree, path), path) for _, path in sorted(files.items())])
+    found = configurations(network)
+    # A bond's ports are named by their key, not by their device, where they have one of their own.
+    keys = {name for kind in KINDS for name in _mapping(network.get(kind))}
+    return tuple(one._replace(uses=tuple(name for name in one.uses if name not in keys)) for one in found)

@@ -1,0 +1,78 @@
+"""systemd-networkd's .network and .netdev files: systemd.network(5), systemd.netdev(5)."""
+
+from __future__ import annotations
+
+from migprep.facts import selection
+from migprep.facts.configuration import Configuration, enabled
+from migprep.facts.udev import units
+from migprep.formats import ini
+from migprep.root import Root
+
+UNITS = ("systemd-networkd.service", "dbus-org.freedesktop.network1.service")
+DHCP = frozenset({"yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"})
+
+
+def parse(content: str, path: str) -> tuple[Configuration, ...]:
+    """One .network file by itself."""
+    return _network(path, ini.parse(content))
+
+
+def _network(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...]:
+    chosen = selection.of_match_section(lines)
+    if chosen.is_empty:
+        return ()
+    addresses = tuple(ini.values(lines, "Network", "Address") + ini.values(lines, "Address", "Address"))
+    dhcp = ini.value(lines, "Network", "DHCP").lower() in DHCP
+    names = " ".join(chosen.names)
+    return (
+        Configuration(
+            tool="networkd",
+            path=path,
+            line=next((line.number for line in lines if line.section == "Match" and line.key), 1),
+            interface=names or " ".join((*chosen.permanent_macs, *chosen.macs, *chosen.places, *chosen.drivers, *chosen.kinds)),
+            selection=chosen,
+            method="dhcp" if dhcp else "static" if addresses else "manual",
+            addresses=addresses,
+            gateway=_gateway(lines),
+            dns=tuple(word for value in ini.values(lines, "Network", "DNS") for word in value.split()),
+            at_boot=ini.value(lines, "Link", "ActivationPolicy") not in ("down", "always-down", "manual")
+            and ini.value(lines, "Link", "Unmanaged").lower() not in ("yes", "true", "1", "on"),
+        ),
+    )
+
+
+def _gateway(lines: tuple[ini.Line, ...]) -> str:
+    given = ini.value(lines, "Network", "Gateway")
+    for block in dict.fromkeys(line.block for line in lines if line.section == "Route"):
+        keys = {line.key: line.value for line in lines if line.block == block and line.section == "Route"}
+        if keys.get("Destination", "0.0.0.0/0") in ("0.0.0.0/0", "::/0", ""):
+            given = given or keys.get("Gateway", "")
+    return given
+
+
+def read(tree: Root, started_by_netplan: bool = False) -> tuple[Configuration, ...]:
+    """.network files in the order in which they are tried, or () where networkd does not start."""
+    if not (started_by_netplan or enabled(tree, *UNITS)):
+        return ()
+    found: list[Configuration] = []
+    for path, lines in units(tree, "systemd/network", ".network"):
+        # netplan writes its own into /run; they are known from netplan's files.
+        if not path.rpartition("/")[2].startswith("10-netplan-"):
+            found += _network(path, lines)
+    return tuple(found)
+
+
+def as_dhcp(content: str) -> str:
+    """The file taking its address from DHCP; other sections and settings stay."""
+    lines = ini.parse(content)
+    gone = ("Address", "Gateway", "DNS", "DHCP")
+    ended = False
+    parts = []
+    for line in lines:
+        if line.section == "Network" and not line.key and line.raw.strip() == "[Network]" and not ended:
+            ended = True
+            end = "\r\n" if line.raw.endswith("\r\n") else "\n"
+            parts.append(f"[Network]{end}DHCP=yes{end}")
+        elif not (line.section == "Network" and line.key in gone or line.section == "Address" and (line.key or line.raw.strip() == "[Address]")):
+            parts.append(line.raw)
+    return "".join(parts)

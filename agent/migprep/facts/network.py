@@ -1,0 +1,325 @@
+"""Who configures which network card, by what, and whether that will still mean the card on other hardware."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Iterable, NamedTuple
+
+from migprep import root
+from migprep.facts import configuration, net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
+from migprep.facts.configuration import Configuration
+from migprep.facts.interfaces import Interface, Interfaces
+from migprep.facts.udev import Udev
+from migprep.model import Unknown
+from migprep.root import Root
+from migprep.targets import Nic
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+
+#: Names that systemd gives a card by its place; which one the target's card gets cannot be known before.
+BY_PLACE = ("eno1", "ens1", "enp1s0")
+#: systemd before this version does not know PermanentMACAddress= and Type=ether in .link files.
+LINKS_SINCE = 245
+#: Buses whose places systemd cannot name: what the kernel calls their cards stays (or becomes enX0 on Xen).
+PLACELESS = {"hv_netvsc": ("eth0",), "xen-netfront": ("eth0", "enX0"), "xen_netfront": ("eth0", "enX0")}
+
+
+class Pin(NamedTuple):
+    """One thing that gives a card its present name."""
+
+    by: str  # link, rule, ifcfg, netplan, policy
+    path: str
+    line: int
+    macs: bool  # it finds the card by its address
+    drivers: tuple[str, ...] = ()  # it asks for one of these drivers too
+    place: str = ""  # it asks for this place too
+    anything: bool = False  # it takes any card
+
+    def holds_on(self, nic: Nic) -> bool:
+        """Whether it finds the card on the target."""
+        if self.place or (not self.anything and not (self.macs and nic.keeps_mac)):
+            return False
+        return not self.drivers or any(one in each.split("|") for one in self.drivers for each in nic.drivers)
+
+
+class Card(NamedTuple):
+    """One wired card with all that names and configures it."""
+
+    device: Interface
+    configurations: tuple[Configuration, ...]
+    pins: tuple[Pin, ...]
+    by_place: bool  # systemd names cards by their place here
+    alone: bool  # it is the only wired card
+    eth_cards: int  # how many cards have a name of the kernel's own kind, eth0 …
+    name_is_claimed: bool  # a rule keeps its name for another card, and the generator gives the next one
+    has_own_mac: bool  # no other card has its address
+    version: int  # of systemd
+    defaults: tuple[str, ...]  # what the .link file that counts now sets beside the name
+
+    @property
+    def name(self) -> str:
+        """Its name now."""
+        return self.device.name
+
+    @property
+    def mac(self) -> str:
+        """Its own address."""
+        return self.device.own_mac or self.device.mac
+
+    @property
+    def named(self) -> tuple[Configuration, ...]:
+        """Configurations brought up at boot that depend on its name."""
+        return tuple(one for one in self.configurations if one.at_boot and one.names(self.device))
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether anything at all is configured for it."""
+        return bool(self.configurations)
+
+    def name_changes_on(self, nic: Nic) -> bool:
+        """Whether it surely or possibly has another name on a target with such cards."""
+        if any(pin.holds_on(nic) for pin in self.pins):
+            return False
+        if not self.alone or self.name_is_claimed:
+            return True
+        return self.names_on(nic) != (self.name,)
+
+    def names_on(self, nic: Nic) -> tuple[str, ...]:
+        """Names that a single card may get there where nothing pins it."""
+        if not self.by_place:
+            return ("eth0",)
+        return next((PLACELESS[one] for each in nic.drivers for one in each.split("|") if one in PLACELESS), BY_PLACE)
+
+    def lost_on(self, nic: Nic) -> tuple[Configuration, ...]:
+        """Configurations that depend on its name and do not find it on the target."""
+        if not self.name_changes_on(nic):
+            return ()
+        possible = self.names_on(nic) if self.alone else (*self.names_on(nic), "eth1")[: None if not self.by_place else -1]
+        return tuple(
+            one
+            for one in self.named
+            if self.name in one.uses or not all(one.selection.allows_name(name) for name in possible)
+        )
+
+    def loses_network_on(self, nic: Nic) -> bool:
+        """Whether some configuration by name does not find it on the target."""
+        return bool(self.lost_on(nic))
+
+    @property
+    def places(self) -> str:
+        """Where it is configured by name: path:line, path:line."""
+        return ", ".join(dict.fromkeys(one.where for one in self.named))
+
+    @property
+    def path(self) -> str:
+        """The first file that configures it by name."""
+        return next((one.path for one in self.named), "/sys/class/net/" + self.name)
+
+    @property
+    def line(self) -> int:
+        """The line in `path`; 0 for none."""
+        return next((one.line for one in self.named), 0)
+
+    @property
+    def why_it_changes(self) -> str:
+        """One clause about where the present name comes from."""
+        for pin in self.pins:
+            if pin.by == "policy":
+                return "the name is made of its MAC address"
+            by = f"its place ({pin.place})" if pin.place else "its MAC address" if pin.macs else "its driver"
+            driver = f" and driver {', '.join(pin.drivers)}" if pin.drivers and pin.macs else ""
+            return f"the name is tied to {by}{driver} in {pin.path}"
+        if self.device.scheme in ("onboard", "slot", "path", "biosdevname"):
+            return "the name follows the place of the card on its bus"
+        if self.device.scheme == "kernel" and not self.alone:
+            return "the kernel numbers several cards in the order in which it finds them"
+        if self.device.scheme == "kernel" and self.by_place:
+            return "this card's bus has no place to name it after; the target's has"
+        if self.name_is_claimed:
+            return "udev keeps the name for another card and gives the next free number"
+        return "nothing ties the name to its MAC address"
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether something ties its name to its MAC address, in any place and with any driver."""
+        return any((pin.macs or pin.anything) and not pin.place and not pin.drivers for pin in self.pins)
+
+    @property
+    def may_collide(self) -> bool:
+        """Whether udev has to give it a name that the kernel may have given another card meanwhile."""
+        return self.eth_cards > 1 and self._is_eth and any(pin.by in ("link", "rule") and pin.macs for pin in self.pins)
+
+    @property
+    def _is_eth(self) -> bool:
+        return re.match(r"eth\d+$", self.name) is not None
+
+    @property
+    def can_be_pinned(self) -> bool:
+        """Whether a file that ties its name to its address is possible and does no harm."""
+        return (
+            bool(self.device.permanent_mac)
+            and self.has_own_mac
+            and self.device.kind == "ether"
+            and (self.alone or not self._is_eth)
+            and re.match(r"[A-Za-z0-9_.-]{1,15}$", self.name) is not None
+        )
+
+    @property
+    def uses_link(self) -> bool:
+        """Whether a .link file pins it; an older systemd, or none, gets a udev rule."""
+        return self.version >= LINKS_SINCE
+
+    @property
+    def pin_path(self) -> str:
+        """The file that would pin it."""
+        folder = "/etc/systemd/network/10-migprep-{}.link" if self.uses_link else "/etc/udev/rules.d/70-migprep-{}.rules"
+        return folder.format(self.name)
+
+    @property
+    def configured_by(self) -> tuple[str, ...]:
+        """The tools that configure it."""
+        return tuple(dict.fromkeys(one.tool for one in self.configurations))
+
+    @property
+    def gateway(self) -> str:
+        """The gateway of its configuration, else the one in force."""
+        told = next((one.gateway for one in self.configurations if one.gateway), "")
+        return told or ("" if isinstance(self.device.gateways, Unknown) else " ".join(self.device.gateways))
+
+    @property
+    def dns(self) -> tuple[str, ...]:
+        """Name servers of its configuration."""
+        return tuple(dict.fromkeys(server for one in self.configurations for server in one.dns))
+
+    @property
+    def dhcp(self) -> bool:
+        """Whether some configuration asks for DHCP."""
+        return any(one.is_dhcp for one in self.configurations)
+
+
+class Network(NamedTuple):
+    """The network configuration in force and the cards that it is for."""
+
+    cards: tuple[Card, ...]
+    configurations: tuple[Configuration, ...]
+
+    @property
+    def for_cards(self) -> tuple[Configuration, ...]:
+        """Configurations brought up at boot that mean a card of this machine."""
+        return tuple(one for one in self.configurations if one.at_boot and one.devices)
+
+    @property
+    def static(self) -> tuple[Configuration, ...]:
+        """Configurations with an address of their own, for cards and for what stands on them."""
+        return tuple(one for one in self.configurations if one.is_static and one.at_boot and one.interface != "lo")
+
+    def with_dhcp(self, text: str, items: Iterable[Configuration]) -> str:
+        """The file `text` with the configurations `items` of it turned to DHCP."""
+        for one in sorted(items, key=lambda each: -each.line):
+            if one.tool == "ifupdown":
+                text = net_ifupdown.as_dhcp(text, one.line)
+            elif one.tool in ("ifcfg", "suse-ifcfg"):
+                text = net_ifcfg.as_dhcp(text)
+            elif one.tool == "networkmanager":
+                text = net_keyfile.as_dhcp(text)
+            elif one.tool == "networkd":
+                text = net_networkd.as_dhcp(text)
+        return text
+
+
+def probe(facts: Facts) -> Network:
+    """Read every tool's configuration. Raises Undetermined where devices or one tool's files cannot be read."""
+    interfaces, udev = facts.interfaces, facts.udev
+    if isinstance(interfaces, Unknown) or isinstance(udev, Unknown):
+        return interfaces or udev  # type: ignore[return-value]  # raises, with the reason
+    return join(interfaces, udev, read(facts.root), facts.root)
+
+
+def read(tree: Root) -> tuple[Configuration, ...]:
+    """The configurations of every tool that is in use."""
+    netplan = net_netplan.read(tree)
+    return (
+        net_ifupdown.read(tree)
+        + net_ifcfg.read(tree)
+        + netplan
+        + net_keyfile.read(tree)
+        + net_networkd.read(tree, started_by_netplan=bool(netplan))
+    )
+
+
+def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], tree: Root) -> Network:
+    """Cards and configurations brought together."""
+    configurations = tuple(_assigned(found, interfaces))
+    by_place = _names_by_place(interfaces, udev, tree)
+    shared = {name for one in interfaces.shared_macs for name in one.names}
+    eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
+    cards = []
+    for device in interfaces.cards:
+        own = tuple(one for one in configurations if device.name in one.devices or device.name in one.uses)
+        pins = tuple(_pins(device, udev, configurations, tree, by_place))
+        link = udev.link_of(device)
+        cards.append(
+            Card(
+                device=device,
+                configurations=own,
+                pins=pins,
+                by_place=by_place,
+                alone=len(interfaces.cards) == 1,
+                eth_cards=eth_cards,
+                name_is_claimed=udev.generates_rules and any(rule.name == device.name for rule in udev.naming_rules),
+                has_own_mac=device.name not in shared,
+                version=udev.version,
+                defaults=link[0].kept if link else (),
+            )
+        )
+    return Network(tuple(cards), configurations)
+
+
+def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces) -> Iterable[Configuration]:
+    """Each with the cards that it means; networkd's first matching file keeps a card from the later ones."""
+    taken: set[str] = set()
+    for one in found:
+        means = tuple(card.name for card in interfaces.cards if one.selection.means(card))
+        if one.tool == "networkd":
+            means = tuple(name for name in means if name not in taken)
+            taken.update(means)
+            if not means and any(one.selection.means(card) for card in interfaces.cards):
+                continue
+        yield one._replace(devices=means)
+
+
+def _names_by_place(interfaces: Interfaces, udev: Udev, tree: Root) -> bool:
+    """Whether systemd names cards by their place here: told by its files, the kernel's arguments and the names there are."""
+    arguments = root.value(tree, "/proc/cmdline").split()
+    if "net.ifnames=0" in arguments or not udev.names_by_place:
+        return any(card.scheme in ("onboard", "slot", "path") and not _given(card, udev) for card in interfaces.cards)
+    # A card that could be named by its place and still has the kernel's name: somebody switched it off.
+    return not any(card.scheme == "kernel" and card.has_place and not _given(card, udev) for card in interfaces.cards)
+
+
+def _given(card: Interface, udev: Udev) -> bool:
+    link = udev.link_of(card)
+    return any(rule.name == card.name for rule in udev.naming_rules) or bool(link and link[0].name == card.name)
+
+
+def _pins(device: Interface, udev: Udev, configurations: tuple[Configuration, ...], tree: Root, by_place: bool) -> Iterable[Pin]:
+    for rule in udev.naming_rules:
+        if rule.name == device.name and (rule.means(device) or (rule.is_slot_bound and not rule.mac)):
+            yield Pin("rule", rule.path, rule.line, bool(rule.mac), rule.drivers, rule.place if rule.is_slot_bound else "")
+    for link in udev.link_of(device):
+        chosen = link.selection
+        policies = set(link.policies) & {"onboard", "slot", "path", "mac", "database"} if by_place else set()
+        if link.name == device.name and not policies:
+            anything = not chosen.by_mac and not chosen.places and set(chosen.originals) <= {"*", "en*", "eth*", "e*"}
+            yield Pin("link", link.path, link.line, chosen.by_mac, chosen.drivers, ", ".join(chosen.places), anything)
+        elif device.scheme == "mac" and "mac" in link.policies and not chosen.places:
+            yield Pin("policy", link.path, 0, True)
+    for one in configurations:
+        if one.given_name == device.name and one.selection.by_mac and (one.tool == "netplan" or net_ifcfg.renames(tree)):
+            named = one._replace(selection=one.selection._replace(names=()))
+            if named.selection.means(device):
+                yield Pin("netplan" if one.tool == "netplan" else "ifcfg", one.path, one.line, True, one.selection.drivers)
+
+
+__all__ = ["Card", "Configuration", "Network", "Pin", "configuration", "probe"]

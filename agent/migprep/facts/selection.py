@@ -1,0 +1,111 @@
+"""Which network devices a piece of configuration means: by name, address, driver, place or kind."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import Iterable, NamedTuple, Protocol
+
+from migprep.formats import ini
+
+#: 52:54:00:1a:b0:01, 52-54-00-1a-b0-01, 5254.001a.b001, and the 20 bytes of InfiniBand.
+MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}(?:(?::[0-9a-f]{2}){14})?$")
+
+
+def mac(text: str) -> str:
+    """A hardware address in the kernel's own form, "" for what is none."""
+    text = text.strip().strip("'\"").lower()
+    digits = text.replace("-", "").replace(":", "").replace(".", "")
+    if len(digits) not in (12, 40) or len(text) not in (12, 14, 17, 59):
+        return ""
+    plain = ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+    return plain if MAC.match(plain) else ""
+
+
+class Traits(Protocol):
+    """What a device is selected by."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def mac(self) -> str: ...
+    @property
+    def permanent_mac(self) -> str: ...
+    @property
+    def driver(self) -> str: ...
+    @property
+    def place(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
+class Selection(NamedTuple):
+    """Conditions that must all hold; within one, any word may. A first word with ``!`` turns it round."""
+
+    names: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()  # the current or the permanent address
+    permanent_macs: tuple[str, ...] = ()
+    drivers: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()  # ID_PATH: pci-0000:02:01.0
+    kinds: tuple[str, ...] = ()  # ether, wlan, bond, vlan, loopback …
+    originals: tuple[str, ...] = ()  # the kernel's first name, which is not known afterwards
+    everything: bool = False
+
+    @property
+    def by_mac(self) -> bool:
+        """Whether an address is asked for."""
+        return bool(self.macs or self.permanent_macs)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked for, which selects no device unless `everything` says so."""
+        return not (any(self[:7]) or self.everything)
+
+    def means(self, device: Traits) -> bool:
+        """Whether this selects `device` as it is now."""
+        return not self.is_empty and (
+            _any(self.names, device.name)
+            and _address(self.macs, (device.mac, device.permanent_mac))
+            and _address(self.permanent_macs, (device.permanent_mac,))
+            and _any(self.drivers, device.driver)
+            and _any(self.places, device.place)
+            and _any(self.kinds, device.kind)
+            and (_any(self.originals, device.name) or _any(self.originals, "eth0"))
+        )
+
+    def allows_name(self, name: str) -> bool:
+        """Whether a device of that name would still be selected, as far as its name goes."""
+        return _any(self.names, name)
+
+    def allows_driver(self, drivers: Iterable[str]) -> bool:
+        """Whether a device with one of `drivers` (each ``a`` or ``a|b``) would still be selected."""
+        return not self.drivers or any(_any(self.drivers, one) for each in drivers for one in each.split("|"))
+
+
+def _any(patterns: tuple[str, ...], value: str) -> bool:
+    if not patterns:
+        return True
+    turned = patterns[0].startswith("!")
+    words = (patterns[0][1:], *patterns[1:]) if turned else patterns
+    return any(fnmatchcase(value, word) for word in words) != turned
+
+
+def _address(wanted: tuple[str, ...], have: tuple[str, ...]) -> bool:
+    return not wanted or any(one and one in wanted for one in have)
+
+
+def of_match_section(lines: Iterable[ini.Line]) -> Selection:
+    """The [Match] section of .link (systemd.link(5)) and .network files (systemd.network(5))."""
+    lines = tuple(lines)
+
+    def words(key: str) -> tuple[str, ...]:
+        return tuple(word.strip('"') for value in ini.values(lines, "Match", key) for word in value.split())
+
+    def addresses(key: str) -> tuple[str, ...]:
+        # A word that is no address still asks for one: it selects nothing.
+        return tuple(mac(word) or word for word in words(key))
+
+    return Selection(
+        words("Name"), addresses("MACAddress"), addresses("PermanentMACAddress"), words("Driver"), words("Path"),
+        (*words("Type"), *words("Kind")), words("OriginalName"),
+    )  # fmt: skip
