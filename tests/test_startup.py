@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprep.facts import Facts, mentions, startup
+from migprep.facts import Facts, mentions, programs, startup
 from migprep.facts.startup import Mention, Startup, Use
 from migprep.model import Undetermined, Unknown
 from migprep.root import Files, Tree, Unreadable
@@ -201,3 +201,36 @@ def test_real_files_are_read() -> None:
 def test_this_machine() -> None:
     found = startup.probe(Facts(Tree("/", live=True)))
     assert found.files > 10
+
+
+ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00" + bytes(44)
+VPXOR = b"\xc5\xfd\xef\xc0"
+
+
+@pytest.mark.parametrize(
+    ("code", "level"),
+    [
+        (VPXOR, 3),
+        (b"\x0f\xa2" + VPXOR, 1),  # asks first
+        (b"\x48\x89\xc5\xb8", 1),  # mov rbp, rax
+        (b"\x90" * 8192 + VPXOR, 1),  # once in a large program is chance
+        ((b"\x90" * 1024 + VPXOR) * 8, 3),
+        (b"\xc4\xe2\x7d\x58\xc0", 3),  # vpbroadcastd
+    ],
+)
+def test_the_level_that_a_program_needs(code: bytes, level: int) -> None:
+    assert programs.needed(ELF + code)[0] == level
+
+
+def test_paths_that_may_be_programs() -> None:
+    text = 'ExecStart=-/usr/local/bin/x --log=/opt/x.log\n# /opt/no\n"/opt/a b/c" $(/srv/y) /usr/bin/z /opt/\n'
+    assert list(programs.called(text)) == [(1, "/usr/local/bin/x"), (1, "/opt/x.log"), (3, "/opt/a"), (3, "/srv/y")]
+
+
+def test_scripts_that_call_each_other_end() -> None:
+    loop: dict[str, bytes | str] = {
+        "/etc/rc.local": b"/opt/a\n",
+        "/opt/a": b"#!/bin/sh\n/opt/b\n",
+        "/opt/b": b"#!/bin/sh\n/opt/a /dev/sdb\n",
+    }
+    assert [(one.path, one.spec) for one in _probed(loop)] == [("/opt/b", "/dev/sdb")]

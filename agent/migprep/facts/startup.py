@@ -62,6 +62,9 @@ SIGNS = (
     b"/dev/disk/by-", b"/dev/cciss/", b"/dev/ida/", b"/dev/rd/", b"/dev/ataraid/", b"/dev/i2o/", b"dev-", b"KERNEL",
 )  # fmt: skip
 
+#: Where programs live that no distribution compiled; those of packages run wherever the system itself does.
+CALLED = (b"/usr/local/", b"/opt/", b"/srv/", b"/root/", b"/home/")
+
 
 class Use(Enum):
     """What a text that looks like a device is in its place."""
@@ -151,30 +154,81 @@ class Mention(NamedTuple):
         return re.sub(rf"(?<![\w./]){re.escape(self.spec)}(?![\w/-])", lambda _: self.stable, line)
 
 
+class Program(NamedTuple):
+    """An x86-64 program that a start-up file calls; `level` is the x86-64 level that its code needs (1 to 4)."""
+
+    path: str
+    named_in: str
+    line: int
+    level: int
+    evidence: str
+
+    @property
+    def level_name(self) -> str:
+        """x86-64-v3."""
+        return f"x86-64-v{self.level}"
+
+
 class Startup(NamedTuple):
     """Every mention in every file that was read; a file that could not be read is a mention of unknown kind."""
 
     mentions: tuple[Mention, ...]
     files: int
+    programs: tuple[Program, ...] = ()
+
+
+class Call(NamedTuple):
+    """A path that a start-up file names and that may be a program of the machine's own."""
+
+    path: str
+    named_in: str
+    line: int
 
 
 def probe(facts: Facts) -> Startup:
-    """Read the start-up files. Raises Undetermined in a root without /etc."""
-    place = facts.root
-    if not place.names("/etc"):
+    """Read the start-up files and the scripts they call. Raises Undetermined in a root without /etc."""
+    if not facts.root.names("/etc"):
         raise Undetermined("what starts at boot: no /etc in this root")
     found: list[Mention] = []
+    calls: list[Call] = []
+    own: list[Program] = []
     number = 0
     seen: set[tuple[int, int]] = set()
-    for number, path in enumerate(paths(place), 1):
+    for number, path in enumerate(paths(facts.root), 1):
         if isinstance(path, Mention):
             found.append(path)
         elif number > FILES or len(found) > MENTIONS:
             found.append(gap("/etc", f"more than {FILES} start-up files or {MENTIONS} device names"))
             break
         else:
-            found += _mentions(facts, path, seen)
-    return Startup(tuple(found), number)
+            found += _mentions(facts, path, seen, calls)
+    for call in calls:  # grows while it is walked: scripts call scripts
+        number += 1
+        if number > FILES or len(found) > MENTIONS:
+            found.append(gap(call.path, f"more than {FILES} start-up files or {MENTIONS} device names"))
+            break
+        found += _followed(facts, call, seen, calls, own)
+    return Startup(tuple(found), number, tuple(own))
+
+
+def _followed(
+    facts: Facts, call: Call, seen: set[tuple[int, int]], calls: list[Call], own: list[Program]
+) -> Iterator[Mention]:
+    """What a called file says if it is a script; a program goes to `own`, anything else is data and left alone."""
+    from migprep.facts import programs
+
+    try:
+        stat = facts.root.stat(call.path)
+        if stat is None or stat.kind != "file" or (stat.device, stat.inode) in seen:
+            return
+        seen.add((stat.device, stat.inode))
+        code = programs.head(facts.root, call.path)
+        if code[:2] == b"#!":
+            yield from _parsed(facts, call.path, root.read(facts.root, call.path, SIZE) or b"", calls)
+        elif code[:4] == b"\x7fELF":
+            own.append(Program(call.path, call.named_in, call.line, *programs.needed(code)))
+    except MigprepError as error:
+        yield gap(call.path, str(error))
 
 
 def gap(path: str, reason: str) -> Mention:
@@ -209,11 +263,12 @@ def _folder(place: Root, folder: str) -> Iterator[str | Mention]:
             yield path
 
 
-def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]]) -> Iterator[Mention]:
+def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]], calls: list[Call]) -> Iterator[Mention]:
     place = facts.root
     try:
-        # Links among the units are what enables them; the file behind one is read in its own place.
-        if path.startswith(UNITS) and place.link(path) is not None:
+        # Links enable or alias units: those of packages are not read, the others in their own place.
+        linked = path.startswith(UNITS) and place.link(path) is not None
+        if linked and root.real(place, path).startswith((*UNITS, "/usr/lib/systemd/", "/lib/systemd/")):
             return
         stat = place.stat(path)
         if stat is None or stat.kind == "dir" or (stat.device, stat.inode) in seen:
@@ -227,7 +282,19 @@ def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]]) -> Iterator[M
     except MigprepError as error:
         yield gap(path, str(error))
         return
-    if any(sign in content for sign in SIGNS) and b"\0" not in content:
+    yield from _parsed(facts, path, content, calls)
+
+
+def _parsed(facts: Facts, path: str, content: bytes, calls: list[Call]) -> Iterator[Mention]:
+    """The mentions in a text; the paths it names are added to `calls`."""
+    if b"\0" in content:
+        return
+    if any(sign in content for sign in CALLED):
+        from migprep.facts import programs
+
+        text = content.decode("utf-8", "surrogateescape")
+        calls += [Call(called, path, line) for line, called in programs.called(text)]
+    if any(sign in content for sign in SIGNS):
         from migprep.facts import mentions
 
         for mention in mentions.parse(path, content.decode("utf-8", "surrogateescape")):
