@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 #: Where programs live that no distribution compiled; those of packages run wherever the system itself does.
 CALLED = re.compile(
-    r"(?<![\w./-])(/(?:usr/local|opt|srv|root|home)/[^\s\"'`;|&<>()$,:*?\[\]{}\\=#]*[^\s\"'`;|&<>()$,:*?\[\]{}\\=#./])"
+    r"(?<![\w./])(/(?:usr/local|opt|srv|root|home)/[^\s\"'`;|&<>()$,:*?\[\]{}\\=#]*[^\s\"'`;|&<>()$,:*?\[\]{}\\=#./])"
 )
 #: Bytes of a program that are looked at: code begins near the start.
 HEAD = 512 << 10
