@@ -223,8 +223,8 @@ def test_the_level_that_a_program_needs(code: bytes, level: int) -> None:
 
 
 def test_paths_that_may_be_programs() -> None:
-    text = 'ExecStart=-/usr/local/bin/x --log=/opt/x.log\n# /opt/no\n"/opt/a b/c" $(/srv/y) /usr/bin/z /opt/\n'
-    assert list(programs.called(text)) == [(1, "/usr/local/bin/x"), (1, "/opt/x.log"), (3, "/opt/a"), (3, "/srv/y")]
+    text = 'ExecStart=-/usr/local/bin/x --log=/opt/x.log --key /root/.ssh/id --to=/opt/y\n# /opt/no\n"/opt/a b/c" $(/srv/y) /usr/bin/z /opt/\n'
+    assert list(programs.called(text)) == [(1, "/usr/local/bin/x"), (1, "/opt/y"), (3, "/opt/a"), (3, "/srv/y")]
 
 
 def test_scripts_that_call_each_other_end() -> None:

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 CALLED = re.compile(
     r"(?<![\w./])(/(?:usr/local|opt|srv|root|home)/[^\s\"'`;|&<>()$,:*?\[\]{}\\=#]*[^\s\"'`;|&<>()$,:*?\[\]{}\\=#./])"
 )
+#: What is never a program, and may be a secret.
+DATA = (
+    ".key",
+    ".pem",
+    ".crt",
+    ".p12",
+    ".pfx",
+    ".jks",
+    ".keytab",
+    ".gpg",
+    ".conf",
+    ".log",
+    ".xml",
+    ".json",
+    ".yaml",
+    ".yml",
+)
 #: Bytes of a program that are looked at: code begins near the start.
 HEAD = 512 << 10
 
@@ -37,7 +54,8 @@ def called(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), 1):
         if "/" in line and not line.lstrip().startswith(("#", ";")):
             for found in CALLED.finditer(line):
-                yield number, found.group(1)
+                if "/." not in found.group(1) and not found.group(1).endswith(DATA):
+                    yield number, found.group(1)
 
 
 def head(place: Root, path: str) -> bytes:
