@@ -25,7 +25,7 @@ def machine(folder: Path) -> Tree:
     """A tree with a file to edit, one to delete, and a boot menu."""
     for path, content in (
         ("etc/fstab", FSTAB),
-        ("etc/udev/rules.d/70-persistent-net.rules", b"SUBSYSTEM==\"net\"\n"),
+        ("etc/udev/rules.d/70-persistent-net.rules", b'SUBSYSTEM=="net"\n'),
         ("boot/grub/grub.cfg", MENU_OLD),
     ):
         target = folder / path
@@ -45,10 +45,17 @@ def work() -> Work:
     changes = (
         Change("/etc/fstab", FSTAB, FSTAB.replace(b"/dev/sdb1", b"UUID=1"), ("fstab/x",)),
         Change("/etc/systemd/network/10-a.link", None, b"[Match]\n", ("network/x",)),
-        Change("/etc/udev/rules.d/70-persistent-net.rules", b"SUBSYSTEM==\"net\"\n", None, ("udev/x",)),
+        Change("/etc/udev/rules.d/70-persistent-net.rules", b'SUBSYSTEM=="net"\n', None, ("udev/x",)),
     )
     beside = "/boot/grub/.grub.cfg.migprep-new"
-    build = Build("grub-menu", "regenerate the menu", "/boot/grub/grub.cfg", beside, ("grub-mkconfig", "-o", beside), (f"{beside}.new",))
+    build = Build(
+        "grub-menu",
+        "regenerate the menu",
+        "/boot/grub/grub.cfg",
+        beside,
+        ("grub-mkconfig", "-o", beside),
+        (f"{beside}.new",),
+    )
     return Work(NAME, changes, (build,), {"changes": 4})
 
 
@@ -79,7 +86,9 @@ class PowerCut(BaseException):
 class Disk(System):
     """A System that fails at one call, and knows what was not on the disk by then."""
 
-    def __init__(self, tree: Tree, at: int = -1, failure: Callable[[], BaseException] = PowerCut, lasting: bool = False) -> None:
+    def __init__(
+        self, tree: Tree, at: int = -1, failure: Callable[[], BaseException] = PowerCut, lasting: bool = False
+    ) -> None:
         self.tree, self.at, self.failure, self.lasting = tree, at, failure, lasting
         self.calls = 0
         self.names: list[tuple[str, Callable[[], None]]] = []  # (folder, undo) of names not synced

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from changing import FSTAB, NAME, Disk, fine, machine, snapshot, work
+from tests.changing import FSTAB, NAME, Disk, fine, machine, snapshot, work
 
 from migprep import apply, journal, mend
 from migprep.apply import Work
@@ -233,7 +233,9 @@ def test_without_consent_nothing_happens(tmp_path: Path) -> None:
     tree = with_x(tmp_path)
     before = snapshot(tree)
     with pytest.raises(apply.Refused, match="not confirmed"):
-        mend.fix(options(tree, only=[CRON], cutover=True, apply=True, yes=False), lambda words: None, lambda question: False)
+        mend.fix(
+            options(tree, only=[CRON], cutover=True, apply=True, yes=False), lambda words: None, lambda question: False
+        )
     assert snapshot(tree) == before
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from changing import Disk, NAME, PowerCut, fine, machine, snapshot, work
+from tests.changing import NAME, Disk, PowerCut, fine, machine, snapshot, work
 
 from migprep import apply, journal
 from migprep.root import Tree

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from changing import NAME, Disk, fine, machine, snapshot, work
+from tests.changing import NAME, Disk, fine, machine, snapshot, work
 
 from migprep import apply, journal
 from migprep.root import Tree

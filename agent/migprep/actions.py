@@ -72,7 +72,9 @@ def builds(names: tuple[str, ...], facts: Facts, place: Root) -> tuple[Build, ..
     found: list[Build] = []
     for name in NAMES:
         if name in names:
-            found += _image_builds(facts.root, prefix, has) if name == "initramfs" else _menu_builds(facts.root, prefix, has)
+            found += (
+                _image_builds(facts.root, prefix, has) if name == "initramfs" else _menu_builds(facts.root, prefix, has)
+            )
     return tuple(found)
 
 
@@ -181,8 +183,15 @@ def _image_builds(place: Root, prefix: tuple[str, ...], has: Has) -> list[Build]
         size = (place.stat(image.path) or root.Stat("", 0, 0, 0, 0, 0)).size
         made.append(
             Build(
-                "initramfs", f"rebuild {image.path}", image.path, beside, (*prefix, *_argv(place, image, beside, has)),
-                (), size * 3 // 2 + (8 << 20), image.kernel, asked(place, image),
+                "initramfs",
+                f"rebuild {image.path}",
+                image.path,
+                beside,
+                (*prefix, *_argv(place, image, beside, has)),
+                (),
+                size * 3 // 2 + (8 << 20),
+                image.kernel,
+                asked(place, image),
             )  # fmt: skip
         )
     return made
@@ -200,7 +209,9 @@ def _argv(place: Root, image: Image, beside: str, has: Has) -> tuple[str, ...]:
         if root.exists(place, "/etc/SuSE-release"):
             return ("mkinitrd", "-k", f"/boot/vmlinuz-{image.kernel}", "-i", beside)
         return ("mkinitrd", "-f", beside, image.kernel)
-    raise ActionError(f"{image.path} cannot be rebuilt: neither mkinitramfs, dracut, mkinitcpio nor mkinitrd fits it here")
+    raise ActionError(
+        f"{image.path} cannot be rebuilt: neither mkinitramfs, dracut, mkinitcpio nor mkinitrd fits it here"
+    )
 
 
 def contents(facts: Facts, path: str) -> tuple[str, ...]:
@@ -262,7 +273,9 @@ def _asked_paths(place: Root, image: Image) -> list[str]:
 
 
 #: Where the drivers lie that a generic image holds (auto_add_modules of initramfs-tools, dracut's --no-hostonly).
-GENERIC = tuple(f"kernel/drivers/{one}/" for one in ("ata", "block", "hv", "net", "nvme", "scsi", "virtio", "xen", "message/fusion"))
+GENERIC = tuple(
+    f"kernel/drivers/{one}/" for one in ("ata", "block", "hv", "net", "nvme", "scsi", "virtio", "xen", "message/fusion")
+)
 
 # add_drivers+=" virtio_blk virtio_scsi "   INITRD_MODULES="ata_piix virtio_blk"   MODULES=(virtio virtio_blk)
 _ASSIGNED = re.compile(r"^\s*(?:add_drivers|drivers|INITRD_MODULES|MODULES)\+?=[\"'(]+([^\"')]*)", re.MULTILINE)
@@ -274,7 +287,11 @@ def configured(place: Root) -> tuple[str, ...]:
     for path in ("/etc/initramfs-tools/modules", *_in(place, "/usr/share/initramfs-tools/modules.d", "")):
         for line in _lines(place, path):
             found += line.split("#")[0].split()[:1]
-    sources = ["/etc/dracut.conf", *_in(place, "/etc/dracut.conf.d", ".conf"), *_in(place, "/usr/lib/dracut/dracut.conf.d", ".conf")]
+    sources = [
+        "/etc/dracut.conf",
+        *_in(place, "/etc/dracut.conf.d", ".conf"),
+        *_in(place, "/usr/lib/dracut/dracut.conf.d", ".conf"),
+    ]
     sources += ["/etc/sysconfig/kernel", "/etc/mkinitcpio.conf", *_in(place, "/etc/mkinitcpio.conf.d", ".conf")]
     for path in sources:
         for words in _ASSIGNED.findall("\n".join(_lines(place, path))):
@@ -381,7 +398,9 @@ _ROOT = re.compile(r"(?:^|\s)root=(\S+)")
 
 def entries(menu: str) -> tuple[Entry, ...]:
     """The kernel lines of a GRUB menu, with their root= (the last one counts)."""
-    return tuple(Entry(kernel.rpartition("/")[2], (_ROOT.findall(rest) or [""])[-1]) for kernel, rest in _KERNEL.findall(menu))
+    return tuple(
+        Entry(kernel.rpartition("/")[2], (_ROOT.findall(rest) or [""])[-1]) for kernel, rest in _KERNEL.findall(menu)
+    )
 
 
 def _menu_fault(build: Build, place: Tree, run: Run) -> str:
@@ -407,6 +426,8 @@ def compared(old: str, new: str) -> str:
         return "the new menu has no entry that boots Linux"
     known = {one.root for one in before}
     for one in after:
-        if one.root not in known and not one.root.startswith(("UUID=", "PARTUUID=", "LABEL=", "PARTLABEL=", "/dev/mapper/")):
+        if one.root not in known and not one.root.startswith(
+            ("UUID=", "PARTUUID=", "LABEL=", "PARTLABEL=", "/dev/mapper/")
+        ):
             return f"the new menu boots {one.kernel} from root={one.root or '(none)'}, which the old one did not"
     return ""

@@ -10,11 +10,12 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from migprep import journal, root
-from migprep.journal import ABSENT, Journal, JournalError, Metadata, State, System
+from migprep.journal import ABSENT, Journal, JournalError, Metadata, System
 from migprep.model import MigprepError
 from migprep.root import Tree
 
@@ -173,7 +174,9 @@ def _refuse_shortage(needs: dict[str, int]) -> None:
         free = os.statvfs(folder)
         bytes_free, inodes_free = free.f_bavail * free.f_frsize, free.f_favail
         if bytes_free < size + SPARE_BYTES:
-            raise Refused(f"{folder}: {size + SPARE_BYTES >> 10} KiB are needed there and {bytes_free >> 10} KiB are free")
+            raise Refused(
+                f"{folder}: {size + SPARE_BYTES >> 10} KiB are needed there and {bytes_free >> 10} KiB are free"
+            )
         if free.f_files and inodes_free < count + SPARE_INODES:
             raise Refused(f"{folder}: {count + SPARE_INODES} inodes are needed there and {inodes_free} are free")
 
@@ -220,7 +223,9 @@ def apply(place: Tree, work: Work, judge: Judge, system: System | None = None, p
         try:
             undo(place, work.name, system, progress)
         except Exception as second:
-            raise Lost(f"{words}; and putting it back failed: {_told(second)}. `migprep rollback {work.name}` tries again") from error
+            raise Lost(
+                f"{words}; and putting it back failed: {_told(second)}. `migprep rollback {work.name}` tries again"
+            ) from error
         return Done(4, work.name, words)
 
 
@@ -355,7 +360,9 @@ class _Run:
         self.system.rename(made, where)
 
     def _intend(self, step: Step, temp: str, digest: str) -> None:
-        self.book.say("INTENT", kind="file", step=step.number, path=step.path, temps=[temp], before=step.before, after=digest)
+        self.book.say(
+            "INTENT", kind="file", step=step.number, path=step.path, temps=[temp], before=step.before, after=digest
+        )
 
     def _unchanged(self, step: Step) -> None:
         if journal.state(self.place.base + step.path).digest != step.before["digest"]:
@@ -409,7 +416,9 @@ def _inherited(step: Step, made: str) -> Metadata:
     if "metadata" not in step.before:
         return NEW_FILE._replace(attributes=journal.metadata(made).attributes, uid=os.geteuid(), gid=os.getegid())
     old = Metadata(**step.before["metadata"])
-    return old._replace(mtime=0, attributes={name: value for name, value in old.attributes.items() if name not in journal.SIGNATURES})
+    return old._replace(
+        mtime=0, attributes={name: value for name, value in old.attributes.items() if name not in journal.SIGNATURES}
+    )
 
 
 def _ended(code: int) -> str:
@@ -495,7 +504,10 @@ def _refuse_conflicts(place: Tree, name: str, todo: Sequence[Intent]) -> None:
     edited = conflicts(place, todo)
     if edited:
         objects = {one.path: one.before.get("object") for one in todo if one.kind == "file"}
-        kept = [f"{path} (before the fix: {journal.FOLDER}/{name}/{objects[path]})" if objects[path] else path for path in edited]
+        kept = [
+            f"{path} (before the fix: {journal.FOLDER}/{name}/{objects[path]})" if objects[path] else path
+            for path in edited
+        ]
         raise Refused(f"edited since the fix, so nothing is restored: {', '.join(kept)}")
 
 

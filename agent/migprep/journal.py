@@ -20,7 +20,8 @@ import json
 import os
 import stat
 import zlib
-from typing import Any, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from migprep import process, root
 from migprep.model import MigprepError

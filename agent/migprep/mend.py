@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable
 
 from migprep import apply, evaluate, inspection, journal, plan, waivers
 from migprep.facts import Facts
@@ -76,7 +77,9 @@ def _check_options(options: argparse.Namespace, work: Inspection) -> None:
 
 def _changeable(place: object, name: str | None) -> Tree:
     if not isinstance(place, Tree):
-        raise UsageError(f"--root {name}: a capture cannot be changed; fix the machine itself, or its files in a directory")
+        raise UsageError(
+            f"--root {name}: a capture cannot be changed; fix the machine itself, or its files in a directory"
+        )
     if os.geteuid() != 0:
         raise NoRoot("changing the machine needs root")
     return place
@@ -241,7 +244,11 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
         lines += [f"{change.path}  ({', '.join(change.rules)})"]
         lines += [shown(one) for one in "".join(diff(change)).split("\n")[:-1]] + [""]
     if made.builds:
-        lines += ["Then run:", *(f"  {shown(build.command)}\n    checked, then put in place as {build.path}" for build in made.builds), ""]
+        lines += [
+            "Then run:",
+            *(f"  {shown(build.command)}\n    checked, then put in place as {build.path}" for build in made.builds),
+            "",
+        ]
     if made.expected:
         lines += ["Shown to be gone only once that has run (if not, everything is put back):"]
         lines += [one for found in made.expected for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
@@ -252,7 +259,9 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
         lines += [""]
     if made.is_empty:
         lines += ["Nothing to change."]
-    lines += [f"Verdict for {made.target.name}: {_word(made.verdict_before)} now, {_word(made.verdict_after)} after this."]
+    lines += [
+        f"Verdict for {made.target.name}: {_word(made.verdict_before)} now, {_word(made.verdict_after)} after this."
+    ]
     if not made.is_empty and not applying:
         lines += ["Nothing was changed. --apply does it; afterwards this undoes it:", f"  {_rollback('', root)}"]
     return "\n".join([*lines, ""])
@@ -281,7 +290,12 @@ def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str
 
 
 def _finding(one: Finding) -> dict[str, str]:
-    return {"rule": one.rule, "fingerprint": one.fingerprint, "subject": _plain(one.subject), "message": _plain(one.message)}
+    return {
+        "rule": one.rule,
+        "fingerprint": one.fingerprint,
+        "subject": _plain(one.subject),
+        "message": _plain(one.message),
+    }
 
 
 def _plain(words: str) -> str:
@@ -322,8 +336,6 @@ def _header(side: str, path: str, content: bytes | None) -> str:
 def _split(content: bytes | None) -> list[str]:
     parts = (content or b"").decode("utf-8", "surrogateescape").split("\n")
     return [f"{one}\n" for one in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
-
-
 
 
 def _blocks(before: list[str], after: list[str]) -> list[tuple[int, int, int, int]]:
@@ -410,7 +422,9 @@ def _undone(tree: Tree, name: str, say: Say) -> int:
         count = apply.undo(tree, name, progress=_aside if sys.stderr.isatty() else apply.silent)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise apply.Lost(f"{where}{(error.strerror or str(error)).lower()}; run `{_rollback(name, tree.base)}` again") from None
+        raise apply.Lost(
+            f"{where}{(error.strerror or str(error)).lower()}; run `{_rollback(name, tree.base)}` again"
+        ) from None
     say(f"{name} is undone: {count} file{'s' * (count != 1)} restored, everything is as before.\n")
     return 0
 
@@ -426,7 +440,9 @@ def _chosen(tree: Tree, wanted: str | None) -> str:
             raise UsageError(f"there is no transaction {wanted!r}; `migprep history` lists them")
         return wanted
     words = {name: journal.look(tree, name) for name in reversed(known)}
-    standing = [name for name, phase in words.items() if phase.is_open] + [name for name, phase in words.items() if phase.word == "applied"]
+    standing = [name for name, phase in words.items() if phase.is_open] + [
+        name for name, phase in words.items() if phase.word == "applied"
+    ]
     return standing[0] if standing else ""
 
 

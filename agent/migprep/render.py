@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from migprep.model import MigprepError
 
@@ -92,6 +93,8 @@ def render(template: str, names: dict[str, object], folder: str = FOLDER) -> str
         raise
     except TemplateError as error:
         line = getattr(error, "lineno", None)
-        raise RenderError(f"template {template}{f':{line}' if line else ''}: {type(error).__name__}: {error.message}") from None
+        raise RenderError(
+            f"template {template}{f':{line}' if line else ''}: {type(error).__name__}: {error.message}"
+        ) from None
     except Exception as error:  # a fault in a template must cost one fix, not the run
         raise RenderError(f"template {template}: {type(error).__name__}: {error}") from None
