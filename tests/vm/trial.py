@@ -37,11 +37,11 @@ def tell(text: str) -> None:
     print(text, flush=True)
 
 
-def bench(scenario: Scenario, product: Optional[bytes], fresh: bool) -> Bench:
+def bench(scenario: Scenario, product: Optional[bytes], fresh: bool, purpose: str = "runs") -> Bench:
     """Have the disk built and a clean folder to work in."""
     with _building:
         built = disk.disk(scenario)
-    work = cache.folder() / "runs" / scenario.name
+    work = cache.folder() / purpose / scenario.name
     cache.discard(work)
     work.mkdir(parents=True)
     return Bench(scenario, built, work, product, fresh)

@@ -36,7 +36,7 @@ def _unknown(scenario: Scenario, date: str) -> Row:
 
 
 def _converted(scenario: Scenario) -> tuple[Fate, int]:
-    on = trial.bench(scenario, None, fresh=False)
+    on = trial.bench(scenario, None, fresh=False, purpose="v2v")
     source, _ = trial.source_boot(on, ())
     out = on.work / "v2v"
     out.mkdir(exist_ok=True)
