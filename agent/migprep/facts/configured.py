@@ -1,0 +1,106 @@
+"""Configuration that the next initramfs is made from: which tool, which drivers it names, this machine's alone or not."""
+
+from __future__ import annotations
+
+import re
+
+from migprep import root as files
+from migprep.root import Root
+
+#: Commands of each tool, in the order in which distributions prefer them when several are installed.
+TOOLS = (
+    ("initramfs-tools", ("update-initramfs", "mkinitramfs"), "/etc/initramfs-tools"),
+    ("dracut", ("dracut",), "/etc/dracut.conf.d"),
+    ("mkinitcpio", ("mkinitcpio",), "/etc/mkinitcpio.conf"),
+    ("mkinitrd", ("mkinitrd",), "/etc/sysconfig/kernel"),
+)  # fmt: skip
+MODULES = "/etc/initramfs-tools/modules"
+DRACUT = "/etc/dracut.conf.d/90-migprep.conf"
+MKINITCPIO = "/etc/mkinitcpio.conf"
+SUSE = "/etc/sysconfig/kernel"
+HEAD = "# Drivers for the hardware this machine moves to, added by migprep.\n"
+
+# add_drivers+=" virtio_blk "   force_drivers+=" x "   INITRD_MODULES="ata_piix virtio_blk"   MODULES=(virtio_blk)
+NAMED = re.compile(r"^[ \t]*(?P<key>add_drivers|force_drivers|drivers|INITRD_MODULES|MODULES)(?P<plus>\+?)=(?P<value>\"[^\"]*\"|'[^']*'|\([^)]*\)|[^\s#]*)", re.MULTILINE)
+POLICY = re.compile(r"^[ \t]*(?P<key>hostonly|MODULES|HOOKS)(?P<plus>\+?)=(?P<value>\"[^\"]*\"|'[^']*'|\([^)]*\)|[^\s#]*)", re.MULTILINE)
+
+
+def tool(root: Root) -> str:
+    """The tool installed here: by its command, else by its configuration; "" when there is neither."""
+    for name, commands, _ in TOOLS:
+        if any(files.exists(root, f"{folder}/{command}") for command in commands for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin")):
+            return name
+    return next((name for name, _, place in TOOLS if files.exists(root, place)), "")
+
+
+def _conf(root: Root, folder: str, ending: str) -> list[str]:
+    return [f"{folder}/{name}" for name in root.names(folder) if name.endswith(ending) and not name.startswith(".")]
+
+
+def _dracut(root: Root) -> list[str]:
+    # Files of one name in /etc hide those of the distribution; then in the order of their names (dracut.conf(5)).
+    named = {path.rpartition("/")[2]: path for folder in ("/usr/lib/dracut/dracut.conf.d", "/etc/dracut.conf.d") for path in _conf(root, folder, ".conf")}
+    return ["/etc/dracut.conf", *(named[name] for name in sorted(named))]
+
+
+def drivers(root: Root) -> tuple[str, ...]:
+    """Every driver that a configuration names, as the kernel knows it. Raises Unreadable."""
+    found: list[str] = []
+    for path in (MODULES, *_conf(root, "/usr/share/initramfs-tools/modules.d", "")):
+        for line in (files.text(root, path) or "").split("\n"):
+            found += line.partition("#")[0].split()[:1]
+    for path in (*_dracut(root), SUSE, MKINITCPIO, *_conf(root, "/etc/mkinitcpio.conf.d", ".conf")):
+        for given in NAMED.finditer(files.text(root, path) or ""):
+            if given.group("key") != "MODULES" or "mkinitcpio" in path:
+                found += given.group("value").strip("\"'()").split()
+    return tuple(dict.fromkeys(name.replace("-", "_") for name in found))
+
+
+def host_only(root: Root, name: str) -> tuple[str, int]:
+    """The file and line that ask for the drivers of this machine alone; "" and 0 when nothing does. Raises Unreadable."""
+    found = ("", 0)
+    if name == "initramfs-tools":
+        paths = ["/etc/initramfs-tools/initramfs.conf", *_conf(root, "/etc/initramfs-tools/conf.d", "")]
+    elif name == "dracut":
+        paths = _dracut(root)
+    else:
+        paths = [MKINITCPIO] if name == "mkinitcpio" else []
+    for path in paths:
+        text = files.text(root, path) or ""
+        for given in POLICY.finditer(text):
+            value, key = given.group("value").strip("\"'()").strip(), given.group("key")
+            here = (path, text.count("\n", 0, given.start()) + 1)
+            if name == "initramfs-tools" and key == "MODULES":
+                found = here if value in ("dep", "list") else ("", 0)
+            elif name == "dracut" and key == "hostonly":
+                found = here if value not in ("no", "") else ("", 0)
+            elif name == "mkinitcpio" and key == "HOOKS":
+                found = here if "autodetect" in value.split() else ("", 0)
+    return found
+
+
+def drop_in(root: Root, name: str) -> str:
+    """The file in which drivers are asked for: one of our own where the tool reads a folder."""
+    return {"initramfs-tools": MODULES, "dracut": DRACUT, "mkinitcpio": MKINITCPIO, "mkinitrd": SUSE}.get(name, "")
+
+
+def with_drivers(path: str, text: str, names: tuple[str, ...]) -> str:
+    """`text` of the file at `path`, asking for `names` too; unchanged where there is nothing to ask or no place for it."""
+    if not names:
+        return text
+    end = "\r\n" if "\r\n" in text else "\n"
+    start = text if not text or text.endswith("\n") else text + end
+    if path == MODULES:
+        return start + end.join([HEAD.strip(), *names, ""])
+    if path == DRACUT:
+        # The blanks inside the quotes keep the names of two files apart (dracut.conf(5)).
+        return start + (HEAD if not text else "") + f'add_drivers+=" {" ".join(names)} "\n'
+    wanted = "INITRD_MODULES" if path == SUSE else "MODULES"
+    last = None
+    for given in NAMED.finditer(text):
+        last = given if given.group("key") == wanted else last
+    if last is None or "$" in last.group("value") or (last.group("value")[:1] not in ('"', "'", "(")):
+        return text
+    at = last.end("value") - 1
+    inside = last.group("value")[1:-1]
+    return text[:at] + (" " if inside.strip() and not inside[-1:].isspace() else "") + " ".join(names) + text[at:]

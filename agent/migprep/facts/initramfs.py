@@ -1,0 +1,321 @@
+"""What is inside the initramfs of every kernel, which tool makes it, and what it will hold next time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from migprep import root as files
+from migprep.facts.kernels import Kernel
+from migprep.model import MigprepError, Undetermined, Unknown
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+
+#: Where a capture keeps the names inside an image, instead of the image.
+LISTINGS = "/migprep/initramfs"
+#: Seconds for one image; one of 500 MB takes about 5.
+SECONDS = 12.0
+#: Small files inside that bind an image to a machine (initramfs-tools(7), dracut(8), mkinitcpio(8)).
+KEPT = re.compile(
+    r"(?:conf/(?:conf\.d/[^/]+|modules|arch\.conf|initramfs\.conf)|(?:etc|cryptroot)/(?:fstab|crypttab|fstab\.sys|mdadm\.conf|mdadm/mdadm\.conf"
+    r"|lvm/(?:lvm(?:local)?\.conf|devices/system\.devices)|multipath\.conf|cmdline\.d/[^/]+|conf\.d/[^/]+)|cryptroot/crypttab|config|etc/modprobe\.d/[^/]+)$"
+)
+#: A file that only images of one tool have.
+MARKS = (
+    ("initramfs-tools", ("conf/initramfs.conf", "scripts/functions")),
+    ("dracut", ("usr/lib/dracut/build-parameter.txt", "lib/dracut/build-parameter.txt", "usr/lib/dracut-lib.sh", "lib/dracut-lib.sh")),
+    ("mkinitcpio", ("init_functions", "buildconfig", "usr/lib/initcpio/functions")),
+    ("mkinitrd", ("run_all.sh", "bin/nash", "mkinitrd.config", "config/start.sh")),
+)  # fmt: skip
+
+
+class Image(NamedTuple):
+    """One image. `texts` are the small configuration files inside; none are known of a listing."""
+
+    path: str
+    tool: str  # initramfs-tools, dracut, mkinitcpio, mkinitrd, "" when it cannot be told
+    compression: str  # of its last part; "" for none
+    modules: frozenset[str]  # names as the kernel knows them
+    texts: dict[str, str]
+
+
+class Boot(NamedTuple):
+    """One kernel and the image it starts with; `image` is None-like ("" path) when it starts without one."""
+
+    kernel: Kernel
+    path: str  # of its image, "" when it has none
+    image: Image | Unknown
+
+    def missing(self, drivers: tuple[str, ...]) -> tuple[str, ...]:
+        """Modules that the kernel has and its image has not, one for each of `drivers` that it needs and would miss.
+
+        A driver that the kernel has in no form is the business of another rule.
+        """
+        found = []
+        for each in drivers:
+            choices = each.split("|")
+            if any(self.kernel.has_builtin(one) for one in choices) or (self.path and self._is_inside(choices)):
+                continue
+            found += [one for one in choices if self.kernel.module(one)][:1]
+        return tuple(found)
+
+    def _is_inside(self, choices: list[str]) -> bool:
+        return any(one.replace("-", "_") in self.image.modules for one in choices)
+
+    @property
+    def where(self) -> str:
+        """The file to look at."""
+        return self.path or self.kernel.image or self.kernel.path
+
+    @property
+    def shown(self) -> str:
+        """Its file name, or that there is none."""
+        return self.path or f"kernel {self.kernel.version}, which starts without an initramfs"
+
+
+class Images(NamedTuple):
+    """The images of all kernels, and the configuration that the next ones are made from."""
+
+    boots: tuple[Boot, ...]
+    tool: str  # the one installed here, "" when none was found
+    host_only: str  # path of the file that asks for this machine's drivers alone; "" when none does
+    host_line: int
+    configured: tuple[str, ...]  # drivers that some configuration names
+    drop_in: str  # the file in which drivers are named; "" when there is no tool
+    inside: tuple[str, ...]  # drivers in use here, which a host-only image gets by itself
+
+    @property
+    def next(self) -> tuple[Boot, ...]:
+        """The kernel that boots next, with its image."""
+        return tuple(one for one in self.boots if one.kernel.is_default)
+
+    @property
+    def others(self) -> tuple[Boot, ...]:
+        """Kernels that boot only when somebody chooses them."""
+        return tuple(one for one in self.boots if not one.kernel.is_default)
+
+    def forgotten(self, boot: Boot, drivers: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `drivers` that are in the image of today, and that one made anew would not get."""
+        found = []
+        for each in drivers:
+            choices = each.split("|")
+            kept = {*self.configured, *self.inside}
+            if any(boot.kernel.has_builtin(one) or one in kept for one in choices):
+                continue
+            found += [one for one in choices if boot.kernel.module(one)][:1]
+        return tuple(found)
+
+    def asking(self, text: str, drivers: tuple[str, ...]) -> str:
+        """`text` of the drop-in, with `drivers` named in it as its tool wants it; those named already are left out."""
+        from migprep.facts.configured import with_drivers
+
+        return with_drivers(self.drop_in, text, tuple(one for one in drivers if one not in self.configured))
+
+
+def probe(facts: Facts) -> Images:
+    """Read the image of every kernel; one that cannot be read is Unknown by itself."""
+    from migprep.facts import configured
+
+    kernels = facts.kernels
+    if isinstance(kernels, Unknown):
+        raise Undetermined(kernels.reason)
+    boots = tuple(_boot(facts, kernel) for kernel in kernels.kernels)
+    tool = configured.tool(facts.root)
+    path, line = configured.host_only(facts.root, tool)
+    return Images(boots, tool, path, line, configured.drivers(facts.root), configured.drop_in(facts.root, tool), _loaded(facts.root))
+
+
+def _loaded(root: Root) -> tuple[str, ...]:
+    """Drivers that run now: /sys/module holds built-in ones with parameters too, which does no harm here."""
+    text = files.text(root, "/proc/modules", 1 << 20)
+    # virtio_blk 20480 2 - Live 0x0000000000000000
+    return tuple(line.split(" ", 1)[0] for line in text.split("\n") if line) if text else ()
+
+
+def _boot(facts: Facts, kernel: Kernel) -> Boot:
+    from migprep.facts import guarded
+
+    try:
+        path = image_path(facts, kernel)
+    except MigprepError as error:
+        return Boot(kernel, f"/boot (the initramfs of {kernel.version})", Unknown(str(error)))
+    if not path:
+        return Boot(kernel, "", Unknown(f"kernel {kernel.version} has no initramfs"))
+
+    def look() -> Image:
+        return image(facts, path)
+
+    return Boot(kernel, path, guarded(look, path, SECONDS))
+
+
+def image_path(facts: Facts, kernel: Kernel) -> str:
+    """The image a kernel starts with: what the boot menu says, else by its name; "" for none. Raises Unreadable."""
+    root = facts.root
+    loader = facts.bootloader
+    if not isinstance(loader, Unknown):
+        from migprep.facts.kernels import _starts
+
+        for one in loader.entries:
+            if one.entry.initrd and _starts(root, one, kernel):
+                found = _located(root, one.entry.initrd)
+                if found and "ucode" not in found:
+                    return found
+    root.names("/boot")  # raises where it may not be read
+    package = files.value(root, f"{kernel.folder}/pkgbase")
+    names = [f"initrd.img-{kernel.version}", f"initramfs-{kernel.version}.img", f"initrd-{kernel.version}", f"initrd-{kernel.version}.img"]
+    names += [f"initramfs-{package}.img"] if package else []
+    for name in names:
+        if _is_there(root, f"/boot/{name}"):
+            return f"/boot/{name}"
+    return ""
+
+
+def _located(root: Root, initrd: str) -> str:
+    """A menu's path, which starts at its own file system: /initrd.img-6.1 on a separate /boot, /@/boot/… on btrfs."""
+    path = re.sub(r"^\([^)]*\)|^\$\w+", "", initrd.split()[0])
+    path = path if path.startswith("/") else f"/boot/{path}"
+    shorter = re.sub(r"^/@[^/]*", "", path)
+    for candidate in (f"/boot{path}", path, shorter, f"/boot/efi{path}", f"/efi{path}"):
+        if candidate and _is_there(root, candidate):
+            return candidate
+    return ""
+
+
+def _is_there(root: Root, path: str) -> bool:
+    found = root.stat(path)
+    return (found is not None and found.kind == "file") or files.exists(root, f"{LISTINGS}{path}")
+
+
+def image(facts: Facts, path: str) -> Image:
+    """What is inside, from its listing, from the cache, or by reading it. Raises Undetermined."""
+    listing = files.text(facts.root, f"{LISTINGS}{path}", 64 << 20)
+    if listing is not None:
+        return parse(path, listing)
+    where = files.real(facts.root, path)
+    identity = _identity(facts.root, path)
+    kept = facts.cache.get(f"initramfs {where}", identity) if facts.cache else None
+    if isinstance(kept, dict):
+        return Image(path, kept["tool"], kept["compression"], frozenset(kept["modules"]), kept["texts"])
+    found, _ = scan(facts, path)
+    if facts.cache:
+        value = {"tool": found.tool, "compression": found.compression, "modules": sorted(found.modules), "texts": found.texts}
+        facts.cache.put(f"initramfs {where}", identity, value)
+    return found
+
+
+def _identity(root: Root, path: str) -> list[int]:
+    found = root.stat(path)
+    if found is None:
+        raise Undetermined(f"no {path}")
+    return [found.inode, found.size, found.mtime, found.device]
+
+
+# # tool: initramfs-tools
+# # compression: zstd
+# usr/lib/modules/6.1.0-18-amd64/kernel/drivers/block/virtio_blk.ko
+def parse(path: str, listing: str) -> Image:
+    """An image from the text that stands for it in a capture."""
+    lines = [line for line in listing.split("\n") if line]
+    head = dict(line[1:].strip().split(": ", 1) for line in lines if line.startswith("# ") and ": " in line)
+    paths = [line for line in lines if not line.startswith("#")]
+    return Image(path, head.get("tool") or tool_of(frozenset(paths)), head.get("compression", ""), modules_of(paths), {})
+
+
+def listing(facts: Facts, path: str) -> str:
+    """The text that stands for an image in a capture. Raises Undetermined."""
+    given = files.text(facts.root, f"{LISTINGS}{path}", 64 << 20)
+    if given is not None:
+        return given
+    found, names = scan(facts, path)
+    return "\n".join([f"# tool: {found.tool}", f"# compression: {found.compression}", *names, ""])
+
+
+def listings(facts: Facts) -> dict[str, bytes]:
+    """Path and content of the listing of every image that can be read, for a capture."""
+    images = facts.initramfs
+    found: dict[str, bytes] = {}
+    if isinstance(images, Unknown):
+        return found
+    for boot in images.boots:
+        if boot.path and not isinstance(boot.image, Unknown):
+            found[f"{LISTINGS}{boot.path}"] = listing(facts, boot.path).encode("utf-8", "surrogateescape")
+    return found
+
+
+def paths(facts: Facts, path: str) -> tuple[str, ...]:
+    """Every path inside an image, in order. Raises Undetermined."""
+    return tuple(line for line in listing(facts, path).split("\n") if line and not line.startswith("#"))
+
+
+def scan(facts: Facts, path: str) -> tuple[Image, tuple[str, ...]]:
+    """Read an image from its first byte to its last. Raises Undetermined when it is damaged or cannot be expanded."""
+    from migprep import cpio
+
+    def wanted(name: str) -> bool:
+        return KEPT.match(name) is not None
+
+    names, texts = [], {}
+    with facts.root.open(path) as raw:
+        archive = cpio.Archive(_seek_archive(raw), wanted)
+        try:
+            for entry in archive:
+                names.append(entry.path)
+                if entry.content is not None:
+                    texts[entry.path] = entry.content.decode("utf-8", "surrogateescape")
+        except Undetermined as error:
+            raise Undetermined(f"{path}: {error}") from None
+    compression = archive.compressions[-1] if archive.compressions else ""
+    return Image(path, tool_of(frozenset(names)), compression, modules_of(names), texts), tuple(names)
+
+
+def _seek_archive(raw: BinaryIO) -> BinaryIO:
+    """Go to where the image begins: in a unified kernel image, its section .initrd (uapi-group.org, UKI)."""
+    head = raw.read(4096)
+    raw.seek(0)
+    if head[:2] != b"MZ":
+        return raw
+    start = int.from_bytes(head[60:64], "little")
+    if head[start : start + 4] != b"PE\0\0":
+        raise Undetermined("neither an archive nor a unified kernel image")
+    count = int.from_bytes(head[start + 6 : start + 8], "little")
+    table = start + 24 + int.from_bytes(head[start + 20 : start + 22], "little")
+    for at in range(table, table + 40 * count, 40):
+        if head[at : at + 8].rstrip(b"\0") == b".initrd":
+            size, offset = int.from_bytes(head[at + 8 : at + 12], "little"), int.from_bytes(head[at + 20 : at + 24], "little")
+            raw.seek(offset)
+            return _Part(raw, size)
+    raise Undetermined("a unified kernel image without an initramfs")
+
+
+class _Part:
+    """The next `size` bytes of a file, as a file."""
+
+    def __init__(self, raw: BinaryIO, size: int) -> None:
+        self._raw, self._left = raw, size
+
+    def read(self, size: int) -> bytes:
+        data = self._raw.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def seek(self, offset: int, whence: int) -> int:
+        offset = min(offset, self._left)
+        self._left -= offset
+        return self._raw.seek(offset, whence)
+
+
+def tool_of(names: frozenset[str]) -> str:
+    """The tool that made an image with these files; "" when none is known to."""
+    return next((tool for tool, marks in MARKS if any(mark in names for mark in marks)), "dracut" if "etc/cmdline.d" in names else "")
+
+
+def modules_of(names: list[str]) -> frozenset[str]:
+    """Names of the kernel modules among `names`, with _ for -: virtio_blk for …/virtio-blk.ko.xz."""
+    found = set()
+    for name in names:
+        at = name.rfind(".ko")
+        if at > 0 and name[at + 3 :] in ("", ".gz", ".xz", ".zst"):
+            found.add(name[name.rfind("/", 0, at) + 1 : at].replace("-", "_"))
+    return frozenset(found)

@@ -1,0 +1,212 @@
+"""Installed kernels: which drivers each one has, and which one boots next."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from migprep import root as files
+from migprep.model import Undetermined, Unknown
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+    from migprep.facts.bootloader import MenuEntry
+
+#: Where kernels keep their modules; one is often a link to the other.
+FOLDERS = ("/lib/modules", "/usr/lib/modules")
+#: Bytes that modules.dep or modules.builtin may have; the largest seen is 900 kB.
+LIMIT = 16 << 20
+#: How a kernel's file begins (kernel-install(8), Debian's and SUSE's packages for other architectures).
+IMAGES = ("vmlinuz-", "vmlinux-", "Image-", "bzImage-", "image-", "kernel-")
+#: Options by which old kernels, without modules.builtin, tell that a driver is built in (drivers/*/Kconfig).
+OPTIONS = {
+    "virtio_pci": "VIRTIO_PCI", "virtio_blk": "VIRTIO_BLK", "virtio_net": "VIRTIO_NET", "virtio_scsi": "SCSI_VIRTIO",
+    "sd_mod": "BLK_DEV_SD", "ahci": "SATA_AHCI", "nvme": "BLK_DEV_NVME", "xen_blkfront": "XEN_BLKDEV_FRONTEND",
+    "xen_netfront": "XEN_NETDEV_FRONTEND", "vmw_pvscsi": "VMWARE_PVSCSI", "vmxnet3": "VMXNET3", "e1000": "E1000",
+    "e1000e": "E1000E", "ena": "ENA_ETHERNET", "hv_vmbus": "HYPERV", "hv_storvsc": "HYPERV_STORAGE",
+    "hv_netvsc": "HYPERV_NET", "gve": "GVE", "mptspi": "FUSION_SPI",
+}  # fmt: skip
+
+
+class Kernel(NamedTuple):
+    """One installed kernel. `modules` is modules.dep(5), `builtin` modules.builtin, `config` the text it was built from."""
+
+    version: str
+    folder: str
+    image: str  # /boot/vmlinuz-6.1.0-18-amd64; "" when it lies elsewhere
+    modules: str | Unknown
+    builtin: str | Unknown
+    config: str | Unknown
+    is_default: bool
+    is_running: bool
+
+    def module(self, name: str) -> str:
+        """The file of a module, relative to `folder`; "" when the kernel has none of that name."""
+        return _entry(self.modules, name, ":")
+
+    def has_builtin(self, name: str) -> bool:
+        """Whether the driver is part of the kernel itself."""
+        if not isinstance(self.builtin, Unknown):
+            return bool(_entry(self.builtin, name, "\n"))
+        if name in OPTIONS and not isinstance(self.config, Unknown):
+            return f"\nCONFIG_{OPTIONS[name]}=y\n" in self.config
+        raise Undetermined(self.builtin.reason)
+
+    def has(self, name: str) -> bool:
+        """Whether the kernel can drive it, as a module or by itself."""
+        return bool(self.module(name)) or self.has_builtin(name)
+
+    def lacks(self, drivers: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `drivers` (each a name or alternatives ``a|b``) that the kernel has in no form."""
+        return tuple(each for each in drivers if not any(self.has(one) for one in each.split("|")))
+
+    @property
+    def shown(self) -> str:
+        """Its version, and what is special about it."""
+        marks = [word for word, said in (("boots next", self.is_default), ("running", self.is_running)) if said]
+        return f"{self.version} ({', '.join(marks)})" if marks else self.version
+
+    @property
+    def path(self) -> str:
+        """Where its modules are listed."""
+        return f"{self.folder}/modules.dep"
+
+
+class Kernels(NamedTuple):
+    """All installed kernels, oldest first; never empty."""
+
+    kernels: tuple[Kernel, ...]
+
+    @property
+    def default(self) -> Kernel:
+        """The one that boots next, as far as the boot menu tells; else the newest."""
+        return next((one for one in self.kernels if one.is_default), self.kernels[-1])
+
+    @property
+    def next(self) -> tuple[Kernel, ...]:
+        """The one that boots next, alone."""
+        return (self.default,)
+
+    @property
+    def others(self) -> tuple[Kernel, ...]:
+        """Those that boot only when somebody chooses them."""
+        return tuple(one for one in self.kernels if one is not self.default)
+
+
+# kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio.ko …      (modules.dep)
+# kernel/drivers/virtio/virtio_pci.ko                                        (modules.builtin)
+def _entry(text: str | Unknown, name: str, end: str) -> str:
+    """The path at the start of a line whose file is the module `name`, with - and _ alike; "" when there is none."""
+    if isinstance(text, Unknown):
+        raise Undetermined(text.reason)
+    name = name.replace("-", "_")
+    for spelt in dict.fromkeys((name, name.replace("_", "-"))):
+        at = text.find(f"/{spelt}.ko")
+        while at >= 0:
+            found = _path(text, at, end)
+            if found:
+                return found
+            at = text.find(f"/{spelt}.ko", at + 1)
+    if name.count("_") > 1:
+        found_mixed = re.search("/" + name.replace("_", "[-_]") + r"\.ko(?:\.gz|\.xz|\.zst)?" + end, text)
+        return _path(text, found_mixed.start(), end) if found_mixed else ""
+    return ""
+
+
+def _path(text: str, at: int, end: str) -> str:
+    start = text.rfind("\n", 0, at) + 1
+    stop = text.find(end, at)
+    line_end = text.find("\n", at)
+    stop = len(text) if stop < 0 else stop
+    path = text[start:stop]
+    inside = (line_end < 0 or stop <= line_end) and " " not in path
+    return path if inside and path.partition(".ko")[2] in ("", ".gz", ".xz", ".zst") else ""
+
+
+def numbers(version: str) -> list[tuple[int, str]]:
+    """A version as something that sorts as package managers sort it: numbers as numbers, ``~`` first."""
+    return [(int(part), "") if part.isdigit() else (-2 if part == "~" else -1, part) for part in re.findall(r"\d+|[a-zA-Z]+|~", version)]
+
+
+def probe(facts: Facts) -> Kernels:
+    """Look through the folders of modules and /boot. Raises Undetermined when there is no kernel."""
+    root = facts.root
+    names = _boot(root)
+    running = files.value(root, "/proc/sys/kernel/osrelease")
+    found: dict[str, Kernel] = {}
+    for top in FOLDERS:
+        for version in root.names(top):
+            kernel = _kernel(root, f"{top}/{version}", version, names, running)
+            if kernel and version not in found:
+                found[version] = kernel
+    if not found:
+        if isinstance(names, Unknown):
+            raise Undetermined(names.reason)
+        raise Undetermined("no kernel is installed: no folder below /lib/modules belongs to one")
+    ordered = sorted(found.values(), key=lambda one: numbers(one.version))
+    default = _default(facts, ordered)
+    return Kernels(tuple(one._replace(is_default=one.version == default) for one in ordered))
+
+
+def _boot(root: Root) -> tuple[str, ...] | Unknown:
+    try:
+        return tuple(root.names("/boot"))
+    except files.Unreadable as error:
+        return Unknown(str(error))
+
+
+def _kernel(root: Root, folder: str, version: str, names: tuple[str, ...] | Unknown, running: str) -> Kernel | None:
+    modules = _text(root, f"{folder}/modules.dep")
+    image = "" if isinstance(names, Unknown) else _image(root, folder, version, names)
+    if isinstance(modules, Unknown) and not image:
+        return None  # left behind by a kernel that was removed
+    return Kernel(
+        version, folder, image, modules, _text(root, f"{folder}/modules.builtin"),
+        _config(root, folder, version), False, version == running,
+    )  # fmt: skip
+
+
+def _image(root: Root, folder: str, version: str, names: tuple[str, ...]) -> str:
+    # Arch names the file after the package: /usr/lib/modules/6.9.1-arch1-1/pkgbase holds "linux".
+    for name in (version, files.value(root, f"{folder}/pkgbase")):
+        for start in IMAGES if name else ():
+            if f"{start}{name}" in names:
+                return f"/boot/{start}{name}"
+    return f"{folder}/vmlinuz" if files.exists(root, f"{folder}/vmlinuz") else ""
+
+
+def _text(root: Root, path: str) -> str | Unknown:
+    try:
+        found = files.text(root, path, LIMIT)
+    except files.Unreadable as error:
+        return Unknown(str(error))
+    return Unknown(f"no {path}") if found is None else found
+
+
+def _config(root: Root, folder: str, version: str) -> str | Unknown:
+    if files.exists(root, f"{folder}/modules.builtin"):
+        return Unknown("not read: modules.builtin tells")
+    found = _text(root, f"/boot/config-{version}")
+    return _text(root, f"{folder}/config") if isinstance(found, Unknown) else found
+
+
+def _default(facts: Facts, kernels: list[Kernel]) -> str:
+    """The version that the boot menu starts; the newest that has a file when the menu does not tell."""
+    loader = facts.bootloader
+    if not isinstance(loader, Unknown):
+        for one in loader.entries:
+            if one.is_default:
+                for kernel in kernels:
+                    if _starts(facts.root, one, kernel):
+                        return kernel.version
+    return next((one.version for one in reversed(kernels) if one.image), kernels[-1].version)
+
+
+def _starts(root: Root, menu: MenuEntry, kernel: Kernel) -> bool:
+    if menu.entry.version == kernel.version:
+        return True
+    name = menu.entry.kernel.rpartition("/")[2]
+    return bool(name and kernel.image and name == kernel.image.rpartition("/")[2]) or (
+        bool(name and kernel.image) and files.real(root, f"/boot/{name}") == files.real(root, kernel.image)
+    )

@@ -1,0 +1,156 @@
+"""Drivers that are kept from loading: modprobe.d(5), kernel arguments, dracut."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from migprep import root as files
+from migprep.facts.kernels import Kernel
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
+
+#: In order of precedence: of two files with one name the first is read, the other not at all (modprobe.d(5)).
+FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
+#: Kernel arguments that name drivers not to load (modprobe(8), kernel-parameters.rst, dracut.cmdline(7)).
+ARGUMENTS = ("modprobe.blacklist", "module_blacklist", "rd.driver.blacklist", "rdblacklist")
+#: Commands that stand for a driver and do nothing: `install virtio_blk /bin/false`.
+NOTHING = re.compile(r"(?:/usr)?(?:/s?bin/)?(?:true|false|:|/dev/null|echo|exit)\b|:$|/dev/null$")
+
+
+class Line(NamedTuple):
+    """One statement of a modprobe configuration; words are normalised (_ for -) where they name modules."""
+
+    path: str
+    line: int
+    verb: str  # alias, blacklist, install, options, remove, softdep …
+    module: str
+    rest: str
+    raw: str
+
+
+class Denial(NamedTuple):
+    """One driver that something keeps from loading, or from an initramfs."""
+
+    module: str
+    path: str
+    line: int
+    text: str
+    in_image_only: bool = False  # dracut's omit_drivers
+
+    @property
+    def subject(self) -> str:
+        """What is denied, and by which file."""
+        return f"{self.module} in {self.path}"
+
+
+class Modprobe(NamedTuple):
+    """What the configuration of modules says."""
+
+    lines: tuple[Line, ...]
+    denials: tuple[Denial, ...]
+
+    def denied(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
+        """What keeps `drivers` from being loaded by `kernel`; of alternatives ``a|b`` all must be denied, a built-in one never is."""
+        return self._of(drivers, kernel, tuple(one for one in self.denials if not one.in_image_only))
+
+    def omitted(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
+        """What keeps `drivers` out of the next initramfs."""
+        return self._of(drivers, kernel, tuple(one for one in self.denials if one.in_image_only))
+
+    def _of(self, drivers: tuple[str, ...], kernel: Kernel, denials: tuple[Denial, ...]) -> tuple[Denial, ...]:
+        by_module: dict[str, list[Denial]] = {}
+        for one in denials:
+            by_module.setdefault(one.module, []).append(one)
+        found: list[Denial] = []
+        for each in drivers:
+            choices = [one for one in each.split("|") if one in by_module or kernel.has(one)]
+            if choices and all(one in by_module for one in choices):
+                found += [denial for one in choices if kernel.module(one) and not kernel.has_builtin(one) for denial in by_module[one]]
+        return tuple(dict.fromkeys(found))
+
+
+def parse(text: str, path: str) -> tuple[Line, ...]:
+    """The statements of one file; a backslash at the end of a line joins the next to it."""
+    found = []
+    number = 0
+    lines = iter(text.split("\n"))
+    for raw in lines:
+        number += 1
+        first = number
+        joined = raw.rstrip("\r")
+        while joined.endswith("\\"):
+            more = next(lines, None)
+            if more is None:
+                break
+            number += 1
+            joined = joined[:-1] + more.rstrip("\r")
+        words = joined.split(None, 2)
+        if len(words) > 1 and not words[0].startswith("#"):
+            found.append(Line(path, first, words[0], words[1].replace("-", "_"), words[2] if len(words) > 2 else "", joined.strip()))
+    return tuple(found)
+
+
+def probe(facts: Facts) -> Modprobe:
+    """Read every modprobe configuration, the kernel arguments and dracut's. Raises Unreadable."""
+    root = facts.root
+    lines: tuple[Line, ...] = ()
+    for path in sources(root):
+        lines += parse(files.text(root, path) or "", path)
+    return Modprobe(lines, (*_statements(lines), *_arguments(facts), *_omitted(root)))
+
+
+def sources(root: Root) -> tuple[str, ...]:
+    """The files that modprobe reads, in its order."""
+    old = files.exists(root, "/etc/modprobe.conf")  # then names without .conf count too (module-init-tools)
+    named: dict[str, str] = {}
+    for folder in FOLDERS:
+        for name in root.names(folder):
+            if name.endswith(".conf") or (old and not name.startswith(".") and "." not in name):
+                named.setdefault(name, f"{folder}/{name}")
+    return (*(named[name] for name in sorted(named)), *(("/etc/modprobe.conf",) if old else ()))
+
+
+def _statements(lines: tuple[Line, ...]) -> list[Denial]:
+    return [
+        Denial(one.module, one.path, one.line, one.raw)
+        for one in lines
+        if one.verb == "blacklist" or (one.verb == "install" and NOTHING.match(one.rest))
+    ]
+
+
+def _arguments(facts: Facts) -> list[Denial]:
+    """Kernel arguments of the running kernel, and of every menu entry that boots next."""
+    from migprep.formats import cmdline
+    from migprep.model import Unknown
+
+    found = []
+    texts = [("/proc/cmdline", files.text(facts.root, "/proc/cmdline", 65536) or "", 0, None)]
+    loader = facts.bootloader
+    if not isinstance(loader, Unknown) and loader.entries:
+        chosen = [one for one in loader.entries if one.is_default]
+        if chosen:
+            texts = [(one.path, files.text(facts.root, one.path) or "", one.entry.start, one.entry.end) for one in chosen]
+    for path, text, start, end in texts:
+        for word in cmdline.words(text, start, end):
+            if word.key in ARGUMENTS:
+                found += [Denial(name.replace("-", "_"), path, word.line, f"{word.key}={word.value}") for name in word.value.split(",") if name]
+    return found
+
+
+# omit_drivers+=" virtio_blk i2o_scsi "
+OMITTED = re.compile(r"^[ \t]*omit_drivers\+?=[\"']?([^\"'\n]*)", re.MULTILINE)
+
+
+def _omitted(root: Root) -> list[Denial]:
+    from migprep.facts.configured import _dracut
+
+    found = []
+    for path in _dracut(root):
+        text = files.text(root, path) or ""
+        for given in OMITTED.finditer(text):
+            line = text.count("\n", 0, given.start()) + 1
+            found += [Denial(name.replace("-", "_"), path, line, given.group().strip(), True) for name in given.group(1).split()]
+    return found
