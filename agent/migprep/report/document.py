@@ -270,8 +270,12 @@ def _nics(facts: Facts) -> list[dict[str, object]] | None:
     ]
 
 
-def _owner(facts: Facts, name: str) -> str:
-    return ""
+def _owner(facts: Facts, name: str) -> str | None:
+    """The tools that configure a device, in words; null when that could not be read."""
+    network = facts.network
+    if isinstance(network, Unknown):
+        return None
+    return next((", ".join(card.configured_by) for card in network.cards if card.name == name), "")
 
 
 def _cpu(facts: Facts) -> dict[str, object] | None:
