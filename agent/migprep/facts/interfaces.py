@@ -72,6 +72,11 @@ class SharedMac(NamedTuple):
     mac: str
     names: tuple[str, ...]
 
+    @property
+    def first(self) -> str:
+        """The first of the cards."""
+        return self.names[0]
+
 
 class Interfaces(NamedTuple):
     """All network devices by name."""

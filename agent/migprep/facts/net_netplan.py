@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from migprep.facts.configuration import Configuration, text
 from migprep.facts.selection import Selection, mac
 from migprep.model import Undetermined
 from migprep.root import Root
-
-if TYPE_CHECKING:
-    import yaml
 
 #: Of files with one name the last folder's counts.
 FOLDERS = ("/lib/netplan", "/usr/lib/netplan", "/etc/netplan", "/run/netplan")
@@ -40,7 +37,7 @@ def load(content: str, path: str) -> dict[str, Any]:
     return network
 
 
-def _mark(node: yaml.Node, network: dict[str, Any], path: str) -> None:
+def _mark(node: Any, network: dict[str, Any], path: str) -> None:
     for kind, body in _pairs(_child(node, "network")):
         interfaces = network.get(kind.value)
         if isinstance(interfaces, dict) and kind.value in KINDS:

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Iterable, NamedTuple
 
 from migprep import root
-from migprep.facts import configuration, net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
+from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
 from migprep.facts.configuration import Configuration
 from migprep.facts.interfaces import Interface, Interfaces
-from migprep.facts.udev import Udev
-from migprep.model import Unknown
+from migprep.facts.udev import LinkFile, Rule, Udev
+from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.targets import Nic
 
@@ -95,7 +95,8 @@ class Card(NamedTuple):
         """Configurations that depend on its name and do not find it on the target."""
         if not self.name_changes_on(nic):
             return ()
-        possible = self.names_on(nic) if self.alone else (*self.names_on(nic), "eth1")[: None if not self.by_place else -1]
+        sure = self.by_place or (self.alone and not self.name_is_claimed)
+        possible = self.names_on(nic) if sure else ("eth0", "eth1")
         return tuple(
             one
             for one in self.named
@@ -151,6 +152,16 @@ class Card(NamedTuple):
         return self.eth_cards > 1 and self._is_eth and any(pin.by in ("link", "rule") and pin.macs for pin in self.pins)
 
     @property
+    def pinned_in(self) -> str:
+        """The file that gives it its name."""
+        return next((pin.path for pin in self.pins), self.path)
+
+    @property
+    def pinned_line(self) -> int:
+        """The line in `pinned_in`."""
+        return next((pin.line for pin in self.pins), self.line)
+
+    @property
     def _is_eth(self) -> bool:
         return re.match(r"eth\d+$", self.name) is not None
 
@@ -203,6 +214,10 @@ class Network(NamedTuple):
 
     cards: tuple[Card, ...]
     configurations: tuple[Configuration, ...]
+    stale_rules: tuple[Rule, ...]  # udev rules that name a card that is not here
+    address_rules: tuple[Rule, ...]  # udev rules that name a card of this machine by its address
+    slot_rules: tuple[Rule, ...]  # udev rules that name a card by its place
+    slot_links: tuple[LinkFile, ...]  # .link files that do
 
     @property
     def for_cards(self) -> tuple[Configuration, ...]:
@@ -231,8 +246,10 @@ class Network(NamedTuple):
 def probe(facts: Facts) -> Network:
     """Read every tool's configuration. Raises Undetermined where devices or one tool's files cannot be read."""
     interfaces, udev = facts.interfaces, facts.udev
-    if isinstance(interfaces, Unknown) or isinstance(udev, Unknown):
-        return interfaces or udev  # type: ignore[return-value]  # raises, with the reason
+    for one in (interfaces, udev):
+        if isinstance(one, Unknown):
+            raise Undetermined(one.reason)
+    assert not isinstance(interfaces, Unknown) and not isinstance(udev, Unknown)  # noqa: S101  for the type checker
     return join(interfaces, udev, read(facts.root), facts.root)
 
 
@@ -273,7 +290,15 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 defaults=link[0].kept if link else (),
             )
         )
-    return Network(tuple(cards), configurations)
+    here = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac)}
+    return Network(
+        cards=tuple(cards),
+        configurations=configurations,
+        stale_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac not in here),
+        address_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac in here),
+        slot_rules=tuple(rule for rule in udev.naming_rules if rule.is_slot_bound),
+        slot_links=tuple(link for link in udev.links if link.name and link.selection.places),
+    )
 
 
 def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces) -> Iterable[Configuration]:
@@ -320,6 +345,3 @@ def _pins(device: Interface, udev: Udev, configurations: tuple[Configuration, ..
             named = one._replace(selection=one.selection._replace(names=()))
             if named.selection.means(device):
                 yield Pin("netplan" if one.tool == "netplan" else "ifcfg", one.path, one.line, True, one.selection.drivers)
-
-
-__all__ = ["Card", "Configuration", "Network", "Pin", "configuration", "probe"]

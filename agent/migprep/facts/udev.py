@@ -78,7 +78,8 @@ class Rule(NamedTuple):
     @property
     def drivers(self) -> tuple[str, ...]:
         """Drivers that it asks for; () when any will do."""
-        return tuple(word for one in self.asked("DRIVERS", "DRIVER", "ENV{ID_NET_DRIVER}") for word in one.split("|") if word.strip("?*"))
+        asked = self.asked("DRIVERS", "DRIVER", "ENV{ID_NET_DRIVER}")
+        return tuple(word for one in asked for word in one.split("|") if word.strip("?*"))
 
     def takes(self, drivers: Iterable[str]) -> bool:
         """Whether it holds for a card with one of `drivers` (each ``a`` or ``a|b``)."""
@@ -174,6 +175,11 @@ class Udev(NamedTuple):
     def naming_rules(self) -> tuple[Rule, ...]:
         """Network rules that give a name."""
         return tuple(rule for rule in self.net_rules if rule.name)
+
+    def without(self, text: str, rules: Iterable[Rule]) -> str:
+        """A rule file's `text` without `rules`; comments and all other lines stay."""
+        gone = {rule.line + more for rule in rules for more in range(max(1, rule.raw.count("\n")))}
+        return "".join(line for number, line in enumerate(split(text), 1) if number not in gone)
 
     def link_of(self, device: Traits) -> tuple[LinkFile, ...]:
         """The one .link file that counts for `device`, or ()."""
