@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Iterable, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import root as files
 from migprep import udevdb
-from migprep.model import Undetermined
+from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class BlockDevice(NamedTuple):
     mapper: str = ""  # device-mapper name: vg0-root
     removable: bool = False
     number: str = ""  # major:minor
+    is_shadow: bool = False  # holds a copy of what another device shows: a path of a multipath disk, an LVM snapshot
 
     @property
     def path(self) -> str:
@@ -64,7 +67,11 @@ class BlockDevice(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """One text that names a device, and which devices of this machine it means now."""
+    """One text that names a device, and which devices of this machine it means now.
+
+    Where the devices could not be read, `devices`, `candidate` and `disks` are an Unknown: what the
+    text alone tells (its kind, whether it breaks elsewhere) can still be asked.
+    """
 
     spec: str
     kind: Kind
@@ -74,8 +81,27 @@ class Reference(NamedTuple):
 
     @property
     def is_volatile(self) -> bool:
-        """Named by its place on this hardware: kernel name, by-path, by-id with a serial."""
-        return self.kind in (Kind.NAME, Kind.PATH, Kind.ID)
+        """Named by its place on this hardware: kernel name, by-path, by-id with a serial, multipath."""
+        return self.kind in (Kind.NAME, Kind.PATH, Kind.ID) or self.is_multipath
+
+    @property
+    def is_multipath(self) -> bool:
+        """A disk that multipathd made of several paths: on a virtual disk it makes none (multipath.conf(5))."""
+        if self.kind is not Kind.MAPPER:
+            return False
+        if isinstance(self.devices, Unknown) or not self.devices:
+            return self.spec.startswith("/dev/mapper/mpath")
+        return self.devices[0].kind == "multipath"
+
+    @property
+    def is_removable(self) -> bool:
+        """Whether every device that it means now can be taken out: a stick, a card."""
+        return bool(self.devices) and all(device.removable for device in self.devices)
+
+    @property
+    def present(self) -> str:
+        """The devices that it means now, for a person."""
+        return ", ".join(device.path for device in self.devices) or "no device"
 
     @property
     def is_content(self) -> bool:
@@ -100,7 +126,8 @@ class Reference(NamedTuple):
     @property
     def expected(self) -> str:
         """What should stand there instead."""
-        return self.candidate or "a UUID or label of the device"
+        known = not isinstance(self.candidate, Unknown) and self.candidate
+        return known or "a UUID or label of the device"
 
     def breaks_on(self, prefix: str) -> bool:
         """Whether the name surely means nothing where disks are called `prefix` (vd, sd, nvme …)."""
@@ -131,58 +158,75 @@ CONTENT_IDS = ("dm-uuid-", "dm-name-", "md-uuid-", "md-name-", "lvm-pv-uuid-")
 #: File systems whose first field names a host or nothing at all (mount(8)).
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "afs", "9p", "ocfs2_dlmfs", "ncpfs",
                      "davfs", "sshfs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "lustre", "beegfs"})  # fmt: skip
-PSEUDO = frozenset({"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "debugfs", "tracefs", "securityfs", "cgroup", "cgroup2",
-                    "mqueue", "hugetlbfs", "fusectl", "configfs", "binfmt_misc", "overlay", "aufs", "usbfs", "bpf", "ramfs",
-                    "virtiofs", "autofs", "rpc_pipefs", "nfsd", "efivarfs", "pstore"})  # fmt: skip
+PSEUDO = frozenset({"proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "debugfs", "tracefs", "securityfs", "cgroup",
+                    "cgroup2", "mqueue", "hugetlbfs", "fusectl", "configfs", "binfmt_misc", "overlay", "aufs", "usbfs",
+                    "bpf", "ramfs", "virtiofs", "autofs", "rpc_pipefs", "nfsd", "efivarfs", "pstore"})  # fmt: skip
 #: Stacked devices are named by what is written on them: never to be renamed to a filesystem UUID.
-STACKED = frozenset({"lvm", "crypt", "multipath", "dm", "md"})
+STACKED = frozenset({"lvm", "crypt", "dm", "md"})
 
 
 class Block(NamedTuple):
     """All block devices of the machine, and an index of every name that means one of them."""
 
     devices: tuple[BlockDevice, ...]
-    index: dict[str, tuple[BlockDevice, ...]]
+    by_name: dict[str, tuple[BlockDevice, ...]]
+    disk_count: int = 0  # of whole fixed disks
 
     @property
     def disks(self) -> tuple[BlockDevice, ...]:
         """Whole fixed disks."""
-        return tuple(device for device in self.devices if device.kind == "disk" and device.size and not device.removable)
+        return tuple(device for device in self.devices if _is_fixed(device))
 
     def named(self, name: str) -> BlockDevice | None:
         """The device of a kernel name (sda1)."""
-        return next(iter(self.index.get(f"/dev/{name}", ())), None)
+        return next(iter(self.by_name.get(f"/dev/{name}", ())), None)
 
     def numbered(self, number: str) -> BlockDevice | None:
         """The device of a major:minor pair."""
-        return next(iter(self.index.get(number, ())), None)
+        return next(iter(self.by_name.get(number, ())), None)
 
     def reference(self, spec: str, fstype: str = "") -> Reference:
         """Which device a text means; `spec` as written, without the octal escapes of fstab(5)."""
         kind, key = classify(spec, fstype)
-        found = self.index.get(key, ()) if kind not in (Kind.NETWORK, Kind.PSEUDO, Kind.FILE) else ()
-        if kind is Kind.OTHER and found and found[0].kind in STACKED:
+        found = self.by_name.get(key, ()) if kind not in (Kind.NETWORK, Kind.PSEUDO, Kind.FILE) else ()
+        if kind is Kind.OTHER and found and found[0].kind in (*STACKED, "multipath"):
             kind = Kind.MAPPER
-        return Reference(spec, kind, found, self.candidate(found[0]) if len(found) == 1 else "", len(self.disks))
+        return Reference(spec, kind, found, self.candidate(found[0]) if len(found) == 1 else "", self.disk_count)
 
     def candidate(self, device: BlockDevice) -> str:
-        """The stable name of a device: its filesystem's UUID, else partition UUID, else label; "" when none is unique."""
+        """The stable name of a device: filesystem UUID, else partition UUID, else label; "" when none is unique."""
         if device.kind in STACKED:
             return ""
         for tag, text in (("UUID", device.uuid), ("PARTUUID", device.partuuid), ("LABEL", device.label)):
-            if text and len(self.index.get(f"{tag}={text}", ())) == 1:
+            if text and len(self.by_name.get(f"{tag}={text}", ())) == 1:
                 return f"{tag}={text}" if " " not in text else ""
         return ""
 
+    def stack(self, device: BlockDevice) -> tuple[BlockDevice, ...]:
+        """The device and all that it stands on, down to the disks."""
+        found = {device.name: device}
+        todo = list(device.parents)
+        while todo:
+            name = todo.pop()
+            parent = self.named(name)
+            if parent and name not in found:
+                found[name] = parent
+                todo.extend(parent.parents)
+        return tuple(found.values())
+
     @property
     def identifiers(self) -> str:
-        """Which device holds which filesystem UUID now, for a person to compare."""
-        return ", ".join(f"{device.path} has UUID={device.uuid}" for device in self.devices if device.uuid) or "none has a UUID"
+        """Which device holds which filesystem UUID now, for a person to compare; the first eight."""
+        some = islice((device for device in self.devices if device.uuid), 9)
+        told = [f"{device.path} has UUID={device.uuid}" for device in some]
+        return ", ".join([*told[:8], *(["…"] if len(told) > 8 else [])]) or "no device has a UUID"
 
 
 def classify(spec: str, fstype: str = "") -> tuple[Kind, str]:
     """How a text names a device, and its key in the index."""
     tag, equals, text = spec.partition("=")
+    if equals and tag == "ID":
+        return (Kind.CONTENT if _is_content_id(text) else Kind.ID), f"/dev/disk/by-id/{text}"
     if equals and tag in TAGS:
         return Kind[tag], f"{tag}={_normal(tag, text.strip(chr(34) + chr(39)))}"
     for tag, folder in TAGS.items():
@@ -204,10 +248,22 @@ def _device_kind(spec: str) -> Kind:
     if spec.startswith("/dev/disk/by-path/"):
         return Kind.PATH
     if spec.startswith("/dev/disk/by-id/"):
-        return Kind.CONTENT if spec[len("/dev/disk/by-id/") :].startswith(CONTENT_IDS) else Kind.ID
+        return Kind.CONTENT if _is_content_id(spec[len("/dev/disk/by-id/") :]) else Kind.ID
     if re.match(r"/dev/md(\d|/)", spec):
         return Kind.MD
     return Kind.MAPPER if spec.startswith(("/dev/mapper/", "/dev/dm-")) else Kind.OTHER
+
+
+# dm-uuid-LVM-…  md-uuid-…; but dm-uuid-mpath-3600…, dm-uuid-part1-mpath-3600… and dm-name-mpatha come from the hardware
+def _is_content_id(name: str) -> bool:
+    hardware = ("dm-uuid-mpath-", "dm-uuid-part", "dm-name-mpath")
+    return name.startswith(CONTENT_IDS) and not (name.startswith(hardware) and "mpath" in name)
+
+
+def unresolved(spec: str, fstype: str, why: Unknown) -> Reference:
+    """What the text alone tells where the devices could not be read."""
+    unknown: Any = why
+    return Reference(spec, classify(spec, fstype)[0], unknown, unknown, unknown)
 
 
 def _normal(tag: str, text: str) -> str:
@@ -216,7 +272,7 @@ def _normal(tag: str, text: str) -> str:
 
 # ID_FS_LABEL_ENC=my\\x20disk, /dev/disk/by-label/my\\x20disk
 def unescape(text: str) -> str:
-    """A name with udev's \\xNN escapes resolved."""
+    r"""A name with udev's \xNN escapes resolved."""
     return re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found.group(1), 16)), text)
 
 
@@ -233,6 +289,7 @@ def collect(devices: Iterable[BlockDevice]) -> Block:
     known = tuple(devices)
     index: dict[str, list[BlockDevice]] = {}
     btrfs: set[str] = set()
+    paths = _paths(known)
     for device in known:
         keys = [f"/dev/{device.name}", device.number, *device.links]
         if device.mapper:
@@ -241,7 +298,9 @@ def collect(devices: Iterable[BlockDevice]) -> Block:
             keys.append(f"PARTUUID={device.partuuid.lower()}")
         if device.partlabel:
             keys.append(f"PARTLABEL={device.partlabel}")
-        if not device.fstype.endswith("_member") and not _under_multipath(device):
+        on_path = device.kind == "partition" and bool(paths.intersection(device.parents))
+        shadow = device.is_shadow or on_path or device.name in paths
+        if not device.fstype.endswith("_member") and not shadow:
             # The devices of one btrfs share its UUID by design: they are one file system.
             if device.uuid and not (device.fstype == "btrfs" and device.uuid in btrfs):
                 keys.append(f"UUID={device.uuid.lower()}")
@@ -251,11 +310,17 @@ def collect(devices: Iterable[BlockDevice]) -> Block:
                 btrfs.add(device.uuid)
         for key in dict.fromkeys(keys):
             index.setdefault(key, []).append(device)
-    return Block(known, {key: tuple(found) for key, found in index.items() if key})
+    fixed = sum(1 for device in known if _is_fixed(device))
+    return Block(known, {key: tuple(found) for key, found in index.items() if key}, fixed)
 
 
-def _under_multipath(device: BlockDevice) -> bool:
-    return device.fstype == "mpath_member"
+def _is_fixed(device: BlockDevice) -> bool:
+    return device.kind == "disk" and device.size > 0 and not device.removable
+
+
+def _paths(known: tuple[BlockDevice, ...]) -> frozenset[str]:
+    """The disks that multipath disks are made of: what they hold is shown by the multipath disk."""
+    return frozenset(parent for device in known if device.kind == "multipath" for parent in device.parents)
 
 
 def device_of(root: Root, device: Device) -> BlockDevice:
@@ -281,26 +346,38 @@ def device_of(root: Root, device: Device) -> BlockDevice:
         bus=told.get("ID_BUS", "") or _bus(device.syspath),
         driver=files.target(root, f"{disk}/device/driver").rsplit("/", 1)[-1],
         model=told.get("ID_MODEL", ""),
+        serial=told.get("ID_SERIAL_SHORT", "") or told.get("ID_SERIAL", ""),
         mapper=told.get("DM_NAME", ""),
         removable=files.value(root, f"{disk}/removable") == "1",
         number=files.value(root, f"{folder}/dev"),
+        is_shadow=told.get("DM_UDEV_LOW_PRIORITY_FLAG") == "1",
     )
+
+
+#: What a device is, by how its kernel name begins; any other is a disk.
+KINDS = (("dm-", "dm"), ("md", "md"), ("loop", "loop"), ("sr", "rom"), ("zram", "other"), ("ram", "other"),
+         ("fd", "other"))  # fmt: skip
+#: The bus of a disk, by what stands in its path in /sys; the first that does.
+BUSES = (("/virtio", "virtio"), ("/nvme", "nvme"), ("/mmc", "mmc"), ("/vbd-", "xen"), ("/ata", "ata"), ("/usb", "usb"),
+         ("/host", "scsi"))  # fmt: skip
 
 
 def _kind(name: str, dm_uuid: str, partition: bool) -> str:
     if partition:
         return "partition"
+    if re.match(r"part\d+-mpath-", dm_uuid):
+        return "multipath"
     for prefix, kind in (("LVM-", "lvm"), ("CRYPT-", "crypt"), ("mpath-", "multipath")):
         if dm_uuid.startswith(prefix):
             return kind
-    for prefix, kind in (("dm-", "dm"), ("md", "md"), ("loop", "loop"), ("sr", "rom"), ("zram", "other"), ("ram", "other"), ("fd", "other")):
+    for prefix, kind in KINDS:
         if name.startswith(prefix):
             return kind
     return "disk"
 
 
 def _bus(syspath: str) -> str:
-    for part, bus in (("/virtio", "virtio"), ("/nvme", "nvme"), ("/mmc", "mmc"), ("/vbd-", "xen"), ("/ata", "ata"), ("/usb", "usb"), ("/host", "scsi")):
+    for part, bus in BUSES:
         if part in syspath:
             return bus
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
-from migprep.facts.block import Block, Reference
+from migprep.facts.block import Block, Reference, unresolved
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
 
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     mountpoint: str
     fstype: str
     options: tuple[str, ...]
-    device: Reference | Unknown
+    device: Reference
     mounted: str  # path of the device that is mounted there now, "" when none or not known
 
     @property
@@ -58,9 +58,38 @@ class Entry(NamedTuple):
         return "nofail" in self.options
 
     @property
+    def is_remote(self) -> bool:
+        """Waits for the network: such a mount that fails does not stop a boot (systemd.mount(5), remote-fs.target)."""
+        return "_netdev" in self.options
+
+    @property
     def is_required(self) -> bool:
         """A boot that cannot mount it ends in emergency mode."""
-        return not (self.is_root or self.is_swap or self.is_manual or self.is_optional or self.is_bind)
+        others = self.is_root or self.is_swap or self.is_manual or self.is_optional or self.is_bind or self.is_remote
+        return not others
+
+    @property
+    def is_expected(self) -> bool:
+        """Its data is counted on after a boot, which goes on without it: nofail, _netdev or an automount."""
+        if self.is_root or self.is_swap or self.is_bind or "noauto" in self.options:
+            return False
+        return self.is_optional or self.is_remote or "x-systemd.automount" in self.options
+
+    @property
+    def is_unused(self) -> bool:
+        """Only mounted when somebody asks for it by hand."""
+        return "noauto" in self.options and not (self.is_swap or self.is_bind)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether fsck looks at the device before the mount (sixth field)."""
+        passes = self.text.fields[5] if len(self.text.fields) > 5 else "0"
+        return passes.lstrip("0") != "" and self.fstype not in ("xfs", "btrfs")
+
+    @property
+    def can_be_renamed(self) -> bool:
+        """Whether its stable name is known, and nothing speaks against that device being the one that is meant."""
+        return bool(self.device.candidate) and not self.is_other_than_mounted
 
     @property
     def is_left_out(self) -> bool:
@@ -80,7 +109,8 @@ class Entry(NamedTuple):
     @property
     def is_other_than_mounted(self) -> bool:
         """Whether another device is mounted there now than the one the entry names."""
-        return bool(self.mounted and self.device.devices and self.mounted not in {one.path for one in self.device.devices})
+        named = self.device.devices
+        return bool(self.mounted and named and self.mounted not in {one.path for one in named})
 
     def with_spec(self, spec: str) -> str:
         """The whole line with another device and nothing else changed."""
@@ -115,7 +145,7 @@ def parse(text: str, block: Block | Unknown, mounts: Mounts | Unknown) -> Fstab:
     for line in lines:
         if not line.spans:
             continue
-        reason = _fault(line)
+        reason = fault(line)
         if reason:
             malformed.append(Malformed(line.number, line.raw.strip(), reason))
         else:
@@ -123,7 +153,8 @@ def parse(text: str, block: Block | Unknown, mounts: Mounts | Unknown) -> Fstab:
     return Fstab(lines, tuple(entries), tuple(malformed))
 
 
-def _fault(line: columns.Line) -> str:
+def fault(line: columns.Line) -> str:
+    """Why libmount refuses a line; "" when it does not."""
     fields = line.fields
     if "\0" in line.raw:
         return "holds a NUL character"
@@ -138,7 +169,8 @@ def _entry(line: columns.Line, block: Block | Unknown, mounts: Mounts | Unknown)
     spec, mountpoint = fields[0], fields[1].rstrip("/") or "/"
     fstype = fields[2] if len(fields) > 2 else "auto"
     options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
-    device = block if isinstance(block, Unknown) else block.reference(spec.strip("\"'") if "=" not in spec else spec, fstype)
+    plain = spec if "=" in spec else spec.strip("\"'")
+    device = unresolved(plain, fstype, block) if isinstance(block, Unknown) else block.reference(plain, fstype)
     mounted = "" if isinstance(block, Unknown) or isinstance(mounts, Unknown) else _mounted(block, mounts, mountpoint)
     return Entry(line, spec, mountpoint, fstype, options, device, mounted)
 

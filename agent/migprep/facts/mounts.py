@@ -32,10 +32,11 @@ class Mounts(NamedTuple):
     """All mounts in the order in which they were made."""
 
     entries: tuple[Mount, ...]
+    visible: dict[str, Mount]
 
     def at(self, mountpoint: str) -> Mount | None:
         """What is visible at a mount point: the last mount there."""
-        return next((one for one in reversed(self.entries) if one.mountpoint == mountpoint), None)
+        return self.visible.get(mountpoint)
 
 
 # 24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
@@ -46,11 +47,9 @@ def parse(text: str) -> Mounts:
         before, separator, after = line.partition(" - ")
         head, tail = before.split(" "), after.split(" ")
         if separator and len(head) >= 6 and len(tail) >= 2:
-            options = tuple(head[5].split(","))
-            entries.append(
-                Mount(columns.decode(head[4]), tail[0], columns.decode(tail[1]), head[2], columns.decode(head[3]), options)
-            )
-    return Mounts(tuple(entries))
+            mountpoint, source, subtree = (columns.decode(text) for text in (head[4], tail[1], head[3]))
+            entries.append(Mount(mountpoint, tail[0], source, head[2], subtree, tuple(head[5].split(","))))
+    return Mounts(tuple(entries), {entry.mountpoint: entry for entry in entries})
 
 
 def probe(facts: Facts) -> Mounts:

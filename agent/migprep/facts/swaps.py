@@ -30,7 +30,8 @@ class Swaps(NamedTuple):
 def parse(text: str) -> Swaps:
     """/proc/swaps (proc_swaps(5)); sizes there are KiB."""
     rows = [line.split() for line in text.split("\n")[1:]]
-    return Swaps(tuple(Swap(columns.decode(row[0]), row[1], int(row[2]) * 1024) for row in rows if len(row) >= 3 and row[2].isdigit()))
+    whole = [row for row in rows if len(row) >= 3 and row[2].isdigit()]
+    return Swaps(tuple(Swap(columns.decode(row[0]), row[1], int(row[2]) * 1024) for row in whole))
 
 
 def probe(facts: Facts) -> Swaps:

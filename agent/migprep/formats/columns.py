@@ -1,6 +1,6 @@
-"""Lines of fields between white space, as in fstab(5) and crypttab(5): nothing is lost.
+r"""Lines of fields between white space, as in fstab(5) and crypttab(5): nothing is lost.
 
-Joining the `raw` of all lines gives back the text. Only ``\\n`` ends a line, as an editor counts.
+Joining the `raw` of all lines gives back the text. Only ``\n`` ends a line, as an editor counts.
 """
 
 from __future__ import annotations
