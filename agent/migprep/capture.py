@@ -167,7 +167,9 @@ def record(base: Root) -> Recorder:
 
 def told(facts: Any) -> dict[str, bytes]:
     """What cannot be had from files: the kernel's answers, and the names inside each initramfs."""
-    return {**_observed(facts.root), **_listings(facts)}
+    from migprep.facts import initramfs
+
+    return {**_observed(facts.root), **initramfs.listings(facts)}
 
 
 def _observed(base: Root) -> dict[str, bytes]:
@@ -182,10 +184,6 @@ def _observed(base: Root) -> dict[str, bytes]:
         except (MigprepError, OSError):
             continue
     return found
-
-
-def _listings(facts: Any) -> dict[str, bytes]:
-    return {}
 
 
 def packed(recorder: Recorder) -> bytes:

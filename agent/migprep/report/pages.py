@@ -26,15 +26,15 @@ def explain(rule: Rule, style: Style = PLAIN) -> str:
         "",
         f"{rule.severity.value}{blocks}; judged at: {rule.link.value}",
     ]
-    lines += _section("Why", rule.why, style)
+    lines += _section("Why", _reflowed(rule.why), style)
     lines += _section("What you would see", rule.symptom, style)
     lines += _section("How it is found", _detection(rule), style)
     lines += _section("Where", "\n".join(dict.fromkeys(one.path.text for one in rule.evidence)), style)
     if rule.fix:
         mend = rule.fix.mend
         lines += _section("Fix", f"{mend.title} ({mend.safety.value}, phase {mend.phase.value})", style)
-    for family, hint in sorted(rule.by_hand.items()):
-        lines += _section(f"By hand on {FAMILIES.get(family, family)}", hint, style)
+    for hint in dict.fromkeys(rule.by_hand.values()):
+        lines += _section(_by_hand(hint, rule.by_hand), hint, style)
     lines += _section("References", "\n".join(rule.references), style)
     return "\n".join(lines) + "\n"
 
@@ -46,6 +46,23 @@ def _detection(rule: Rule) -> str:
     if rule.for_each:
         lines.append(f"for each {rule.item} in: {rule.for_each.text}")
     return "\n".join([*lines, f"fails when: {rule.when.text}"])
+
+
+def _by_hand(hint: str, by_hand: dict[str, str]) -> str:
+    """The heading of a hint: whom it is for, unless it is the same for all."""
+    names = [FAMILIES.get(family, family) for family, one in by_hand.items() if one == hint]
+    return "By hand" if len(names) == len(by_hand) > 1 else f"By hand on {'; '.join(names)}"
+
+
+def _reflowed(text: str) -> str:
+    """Prose with one line a paragraph; what is indented or a list keeps its lines."""
+    paragraphs = [""]
+    for line in text.split("\n"):
+        if line.strip() and paragraphs[-1] and not line.startswith((" ", "- ")):
+            paragraphs[-1] += f" {line}"
+        else:
+            paragraphs.append(line)
+    return "\n".join(paragraphs).strip("\n")
 
 
 def _section(title: str, text: str, style: Style) -> list[str]:
