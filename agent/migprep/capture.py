@@ -167,9 +167,9 @@ def record(base: Root) -> Recorder:
 
 def told(facts: Any) -> dict[str, bytes]:
     """What cannot be had from files: the kernel's answers, and the names inside each initramfs."""
-    from migprep.facts import initramfs
+    from migprep.facts.initramfs import listings
 
-    return {**_observed(facts.root), **initramfs.listings(facts)}
+    return {**_observed(facts.root), **listings(facts)}
 
 
 def _observed(base: Root) -> dict[str, bytes]:
