@@ -40,7 +40,7 @@ def test_applies_everything_and_keeps_metadata(tmp_path: Path) -> None:
     assert link.read_bytes() == b"[Match]\n" and link.stat().st_mode & 0o777 == 0o644
     assert b"UUID=1" in (tmp_path / "boot/grub/grub.cfg").read_bytes()
     assert lines[0] == "[1/4] /etc/fstab" and len(lines) == 5
-    assert not [path for path in tmp_path.rglob("*migprep-*")]
+    assert not list(tmp_path.rglob("*migprep-*"))
 
 
 def test_the_journal_is_for_root_only(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ in use; apply.py runs them, and puts a file in place only when it passes `Build.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Callable, List, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import process, root
 from migprep.model import MigprepError
@@ -22,7 +23,7 @@ NAMES = ("initramfs", "grub-menu")
 LISTINGS = "/migprep/initramfs"
 MODULES = ("/lib/modules", "/usr/lib/modules")
 #: How a command is run: argv and seconds.
-Run = Callable[[List[str], float], process.Outcome]
+Run = Callable[[list[str], float], process.Outcome]
 #: Whether the machine has a command.
 Has = Callable[[str], bool]
 
@@ -175,8 +176,8 @@ def _image(place: Root, kernel: str, folder: str) -> Image | None:
 
 def _image_builds(place: Root, prefix: tuple[str, ...], has: Has) -> list[Build]:
     found = images(place)
-    if not found:
-        raise ActionError("no initramfs of an installed kernel was found in /boot")
+    if not found and any(_tool(one, place) for one in TOOLS):
+        raise ActionError("no initramfs of an installed kernel was found in /boot (is it mounted?)")
     made = []
     for image in found:
         beside = _beside(image.path)
@@ -195,6 +196,10 @@ def _image_builds(place: Root, prefix: tuple[str, ...], has: Has) -> list[Build]
             )  # fmt: skip
         )
     return made
+
+
+#: Commands of which one makes the images, where there are any: a machine without them boots without.
+TOOLS = ("mkinitramfs", "dracut", "mkinitcpio", "mkinitrd")
 
 
 def _argv(place: Root, image: Image, beside: str, has: Has) -> tuple[str, ...]:
@@ -344,7 +349,10 @@ def _image_fault(build: Build, place: Tree) -> str:
         except (MigprepError, OSError):
             lost = {"?"}
         if lost:
-            return f"the new image has only {new.size >> 10} KiB, the old one {old.size >> 10} KiB with {len(lost)} more drivers"
+            return (
+                f"the new image has only {new.size >> 10} KiB, "
+                f"the old one {old.size >> 10} KiB with {len(lost)} more drivers"
+            )
     return ""
 
 

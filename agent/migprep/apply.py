@@ -465,7 +465,7 @@ def conflicts(place: Tree, todo: Sequence[Intent]) -> list[str]:
 
 
 def restorable(place: Tree, name: str) -> list[tuple[str, str]]:
-    """(path, what undoing does: restore, delete or nothing) of one transaction, in the order of undoing. Raises Refused."""
+    """(path; restore, delete or nothing) for each file of a transaction, in the order of undoing. Raises Refused."""
     todo = intents(journal.look(place, name).records)
     _refuse_conflicts(place, name, todo)
     told = []

@@ -15,6 +15,7 @@ power cut can leave, counts as not written.
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import json
 import os
@@ -89,10 +90,8 @@ class System:
 
     def unlink(self, path: str) -> None:
         """Remove a name; one that is gone already is fine."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            pass
 
     def mkdir(self, path: str, mode: int) -> None:
         """A new folder."""

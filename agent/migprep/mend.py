@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Callable
 from migprep import apply, evaluate, inspection, journal, plan, waivers
 from migprep.facts import Facts
 from migprep.inspection import Inspection, UsageError
-from migprep.model import Finding, MigprepError, Status, Verdict
+from migprep.model import Finding, MigprepError, Result, Status, Verdict
 from migprep.plan import Change, Plan
 from migprep.root import Tree
 
 if TYPE_CHECKING:
     import argparse
 
-    from migprep.model import Result
     from migprep.rules import Rule
     from migprep.targets import Target
 
@@ -91,7 +91,13 @@ def _lock(tree: Tree) -> str:
 
 def _judge(work: Inspection) -> plan.Judge:
     def judge(rule: Rule, facts: Facts, target: Target) -> Result:
-        return waivers.apply(work.grants, evaluate.evaluate(rule, facts, target))
+        try:
+            return waivers.apply(work.grants, evaluate.evaluate(rule, facts, target))
+        except Exception as error:  # a fault of ours in one rule must not lose the others, nor pass
+            if os.environ.get("MIGPREP_DEBUG"):
+                raise
+            words = f"internal error in this rule: {type(error).__name__}: {error}"
+            return Result(rule.id, target.name, Status.UNKNOWN, words)
 
     return judge
 
@@ -197,10 +203,8 @@ def _printer(form: str) -> Say:
 def _aside(words: str) -> None:
     from migprep.report.text import shown
 
-    try:
+    with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"migprep: {shown(words)}\n")
-    except (OSError, ValueError):
-        pass
 
 
 def _progress(options: argparse.Namespace) -> apply.Progress:
@@ -282,7 +286,9 @@ def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str
             }
             for change in made.changes
         ],
-        "commands": [{"argv": [_plain(one) for one in build.argv], "replaces": _plain(build.path)} for build in made.builds],
+        "commands": [
+            {"argv": [_plain(one) for one in build.argv], "replaces": _plain(build.path)} for build in made.builds
+        ],
         "mended": [_finding(one) for one in made.mended],
         "unmended": [{**_finding(one), "reason": _plain(reason)} for one, reason in made.unmended],
         "rollback": _rollback(applied, root),

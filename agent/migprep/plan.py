@@ -327,15 +327,13 @@ def manager(text: str) -> str:
     import re
 
     names = "|".join(map(re.escape, sorted(MANAGERS, key=len, reverse=True)))
-    found = re.search(
-        rf"\b(?:{_VERBS})(?: automatically)? (?:by|with|using|via|through) (?:the |an? )?({names})\b|\b({names})[ -](?:{_VERBS})\b",
-        header,
-    )
+    by = rf"\b(?:{_VERBS})(?: automatically)? (?:by|with|using|via|through) (?:the |an? )?({names})\b"
+    found = re.search(rf"{by}|\b({names})[ -](?:{_VERBS})\b", header)
     return MANAGERS[found.group(1) or found.group(2)] if found else ""
 
 
 def mended(rule: Rule, facts: Facts, target: Target) -> dict[str, bytes | None]:
-    """The files that one rule's fix would change, by path, None for one that would go. Raises Undetermined, RenderError."""
+    """Files that one rule's fix would change, by path; None for one that would go. Raises Undetermined, RenderError."""
     return draft(rule, facts, target).files if rule.fix else {}
 
 
@@ -367,6 +365,9 @@ class _Maker:
             made = draft(rule, self.facts, self.target, subjects, self.folder)
         except MigprepError as error:
             self.reasons[rule.id] = str(error)
+            return False
+        except Exception as error:  # a fault of ours must cost one fix, not the run
+            self.reasons[rule.id] = f"internal error in its fix: {type(error).__name__}: {error}"
             return False
         unable = "; ".join(filter(None, (actions.unable(name, self.place) for name in made.actions)))
         if unable:
