@@ -49,10 +49,15 @@ def test_kdump_and_rescue_images_are_left_alone() -> None:
             "/lib/modules/6.1/modules.dep": DEP,
             "/boot/initramfs-6.1kdump.img": b"",
             "/boot/initramfs-0-rescue-abc.img": b"",
+            "/usr/bin/dracut": b"",
         }
     )
     assert actions.images(place) == ()
     assert "no initramfs" in actions.unable("initramfs", place)
+
+
+def test_a_machine_without_any_tool_needs_no_image() -> None:
+    assert actions.unable("initramfs", Files({"/lib/modules/6.1/modules.dep": DEP})) == ""
 
 
 def test_an_image_is_built_beside() -> None:

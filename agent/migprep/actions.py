@@ -224,9 +224,9 @@ def contents(facts: Facts, path: str) -> tuple[str, ...]:
     listing = root.text(facts.root, f"{LISTINGS}{path}", 64 << 20)
     if listing is not None:
         return tuple(one for one in listing.split("\n") if one and not one.startswith("#"))
-    from migprep.facts import initramfs
+    from migprep.facts.initramfs import paths
 
-    return tuple(initramfs.paths(facts, path))
+    return paths(facts, path)
 
 
 def _head(place: Root, image: Image) -> list[str]:
@@ -282,26 +282,15 @@ GENERIC = tuple(
     f"kernel/drivers/{one}/" for one in ("ata", "block", "hv", "net", "nvme", "scsi", "virtio", "xen", "message/fusion")
 )
 
-# add_drivers+=" virtio_blk virtio_scsi "   INITRD_MODULES="ata_piix virtio_blk"   MODULES=(virtio virtio_blk)
-_ASSIGNED = re.compile(r"^\s*(?:add_drivers|drivers|INITRD_MODULES|MODULES)\+?=[\"'(]+([^\"')]*)", re.MULTILINE)
-
 
 def configured(place: Root) -> tuple[str, ...]:
-    """Every driver that some configuration of an initramfs names."""
-    found: list[str] = []
-    for path in ("/etc/initramfs-tools/modules", *_in(place, "/usr/share/initramfs-tools/modules.d", "")):
-        for line in _lines(place, path):
-            found += line.split("#")[0].split()[:1]
-    sources = [
-        "/etc/dracut.conf",
-        *_in(place, "/etc/dracut.conf.d", ".conf"),
-        *_in(place, "/usr/lib/dracut/dracut.conf.d", ".conf"),
-    ]
-    sources += ["/etc/sysconfig/kernel", "/etc/mkinitcpio.conf", *_in(place, "/etc/mkinitcpio.conf.d", ".conf")]
-    for path in sources:
-        for words in _ASSIGNED.findall("\n".join(_lines(place, path))):
-            found += words.split()
-    return tuple(dict.fromkeys(found))
+    """Every driver that some configuration of an initramfs names; none where it cannot be read."""
+    from migprep.facts.configured import drivers
+
+    try:
+        return drivers(place)
+    except MigprepError:
+        return ()
 
 
 def _is_generic(place: Root) -> bool:

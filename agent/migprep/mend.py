@@ -195,7 +195,10 @@ def _printer(form: str) -> Say:
             sys.stdout.buffer.flush()
 
         return write
-    from migprep.cli import say
+
+    def say(words: str) -> None:
+        sys.stdout.write(words)
+        sys.stdout.flush()
 
     return say
 
