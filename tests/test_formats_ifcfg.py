@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from migprep.formats import ifcfg
 
 CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
-ANY = st.text(st.characters(blacklist_categories=())) | st.text(st.sampled_from(list("A=b'\"\\$ \t\r\n#;[]\x0c\u2028iface auto")))
+ANY = st.text(st.characters(blacklist_categories=())) | st.text(
+    st.sampled_from(list("A=b'\"\\$ \t\r\n#;[]\x0c\u2028iface auto"))
+)
 
 
 @given(ANY)

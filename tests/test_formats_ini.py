@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from migprep.formats import ini
 
 CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
-ANY = st.text(st.characters(blacklist_categories=())) | st.text(st.sampled_from(list("A=b'\"\\$ \t\r\n#;[]\x0c\u2028iface auto")))
+ANY = st.text(st.characters(blacklist_categories=())) | st.text(
+    st.sampled_from(list("A=b'\"\\$ \t\r\n#;[]\x0c\u2028iface auto"))
+)
 
 
 @given(ANY)
@@ -49,7 +51,11 @@ def test_a_keyfile_does_not_continue_lines() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [("method=manual\n", "method=auto\n"), ("method = manual\r\n", "method = auto\r\n"), ("method=manual", "method=auto")],
+    [
+        ("method=manual\n", "method=auto\n"),
+        ("method = manual\r\n", "method = auto\r\n"),
+        ("method=manual", "method=auto"),
+    ],
 )
 def test_one_value_is_exchanged(raw: str, expected: str) -> None:
     assert ini.parse("[ipv4]\n" + raw)[1].with_value("auto") == expected

@@ -50,7 +50,14 @@ def test_a_missing_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("mask", "length"),
-    [("255.255.255.0", 24), ("255.255.255.255", 32), ("0.0.0.0", 0), ("ffff:ffff:ffff:ffff::", 64), (None, 32), ("::", 0)],
+    [
+        ("255.255.255.0", 24),
+        ("255.255.255.255", 32),
+        ("0.0.0.0", 0),
+        ("ffff:ffff:ffff:ffff::", 64),
+        (None, 32),
+        ("::", 0),
+    ],
 )
 def test_prefix_lengths(mask: str | None, length: int) -> None:
     assert observed.prefix_length(mask) == length

@@ -125,7 +125,10 @@ def _gateways(tree: Root) -> dict[str, tuple[str, ...]]:
 
 
 def _interface(
-    tree: Root, device: udevdb.Device, addresses: dict[str, tuple[str, ...]] | Unknown, gateways: dict[str, tuple[str, ...]] | Unknown
+    tree: Root,
+    device: udevdb.Device,
+    addresses: dict[str, tuple[str, ...]] | Unknown,
+    gateways: dict[str, tuple[str, ...]] | Unknown,
 ) -> Interface:
     name, properties = device.name, device.properties
     folder = f"/sys/class/net/{name}"
@@ -141,8 +144,13 @@ def _interface(
         is_physical="device" in tree.names(folder),
         master=master,
         place=properties.get("ID_PATH", ""),
-        has_place="/pci" in root.real(tree, folder) or _target(tree, f"{folder}/device/subsystem") in ("pci", "usb", "ccwgroup"),
-        predictable=tuple(properties[key] for key in ("ID_NET_NAME_ONBOARD", "ID_NET_NAME_SLOT", "ID_NET_NAME_PATH") if key in properties),
+        has_place="/pci" in root.real(tree, folder)
+        or _target(tree, f"{folder}/device/subsystem") in ("pci", "usb", "ccwgroup"),
+        predictable=tuple(
+            properties[key]
+            for key in ("ID_NET_NAME_ONBOARD", "ID_NET_NAME_SLOT", "ID_NET_NAME_PATH")
+            if key in properties
+        ),
         addresses=addresses if isinstance(addresses, Unknown) else addresses.get(name, ()),
         gateways=gateways if isinstance(gateways, Unknown) else gateways.get(name, ()),
     )

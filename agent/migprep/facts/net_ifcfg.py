@@ -16,7 +16,9 @@ SUSE = "/etc/sysconfig/network"
 #: udev's helper that renames the card with HWADDR to DEVICE (initscripts).
 RENAMES = ("/usr/lib/udev/rename_device", "/lib/udev/rename_device")
 #: What it makes no difference to migrate: no card stands below.
-NO_CARD = frozenset({"ppp", "ipsec", "tunnel", "gre", "sit", "isdn", "loopback", "wireless", "wifi", "tun", "tap", "ctc", "dummy"})
+NO_CARD = frozenset(
+    {"ppp", "ipsec", "tunnel", "gre", "sit", "isdn", "loopback", "wireless", "wifi", "tun", "tap", "ctc", "dummy"}
+)
 
 
 def line_of(lines: tuple[ifcfg.Line, ...], *names: str) -> int:
@@ -116,7 +118,11 @@ def read(tree: Root) -> tuple[Configuration, ...]:
 
 
 def _files(tree: Root, folder: str) -> list[str]:
-    names = [name for name in tree.names(folder) if name.startswith("ifcfg-") and not LEFT.search(name) and name != "ifcfg.template"]
+    names = [
+        name
+        for name in tree.names(folder)
+        if name.startswith("ifcfg-") and not LEFT.search(name) and name != "ifcfg.template"
+    ]
     paths = [f"{folder}/{name}" for name in names if not name.endswith("-range") and "-range" not in name]
     return [path for path in paths if not root.is_dir(tree, path)]
 
@@ -144,5 +150,8 @@ def as_dhcp(content: str) -> str:
     lines = ifcfg.parse(content)
     gone = re.compile(r"(?:IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|NETWORK|BROADCAST)_?\w*$|DNS\d+$")
     has_protocol = any(line.name == "BOOTPROTO" for line in lines)
-    text = "".join(line.with_value("dhcp") if line.name == "BOOTPROTO" else "" if gone.match(line.name) else line.raw for line in lines)
+    text = "".join(
+        line.with_value("dhcp") if line.name == "BOOTPROTO" else "" if gone.match(line.name) else line.raw
+        for line in lines
+    )
     return text if has_protocol else f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}BOOTPROTO=dhcp\n"

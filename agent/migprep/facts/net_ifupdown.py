@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterator
+from collections.abc import Iterator
 
 from migprep import root
 from migprep.facts.configuration import Configuration, below, masked, prefix, text
@@ -15,7 +15,16 @@ PATH = "/etc/network/interfaces"
 #: Files of a source-directory that are read: run-parts' rule, as interfaces(5) says.
 SOURCED = re.compile(r"^[a-zA-Z0-9_-]+$")
 METHODS = {"dhcp": "dhcp", "bootp": "dhcp", "auto": "dhcp", "static": "static", "v4tunnel": "static"}
-LOWER = ("bridge_ports", "bridge-ports", "bond-slaves", "slaves", "bond_slaves", "vlan-raw-device", "vlan_raw_device", "bond-primary")
+LOWER = (
+    "bridge_ports",
+    "bridge-ports",
+    "bond-slaves",
+    "slaves",
+    "bond_slaves",
+    "vlan-raw-device",
+    "vlan_raw_device",
+    "bond-primary",
+)
 NOT_NAMES = frozenset({"none", "all", "regex", "noregex", "glob"})
 
 
@@ -41,7 +50,7 @@ def _raises(line: stanzas.Line) -> bool:
 
 
 def _bare(name: str) -> str:
-    """auto /ens* is a pattern; ens3=home is a device and the stanza for it."""
+    """A name without the signs of a pattern (/ens*) and of a stanza (ens3=home)."""
     return name.lstrip("/").partition("=")[0]
 
 
@@ -119,7 +128,9 @@ def _sourced(tree: Root, path: str, word: str, seen: set[str]) -> Iterator[tuple
 def as_dhcp(content: str, line: int) -> str:
     """The file with the stanza at `line` taking its address from DHCP; everything else stays."""
     lines = stanzas.parse(content)
-    head = next((one for one in lines if one.number == line and one.words[:1] == ("iface",) and len(one.words) > 3), None)
+    head = next(
+        (one for one in lines if one.number == line and one.words[:1] == ("iface",) and len(one.words) > 3), None
+    )
     if head is None:
         return content
     gone = ("address", "netmask", "gateway", "broadcast", "network", "dns-nameservers", "dns-nameserver")

@@ -13,7 +13,14 @@ FOLDERS = (
     "/run/NetworkManager/system-connections",
     "/usr/lib/NetworkManager/system-connections",
 )
-METHODS = {"auto": "dhcp", "manual": "static", "disabled": "disabled", "ignore": "manual", "link-local": "manual", "shared": "manual"}
+METHODS = {
+    "auto": "dhcp",
+    "manual": "static",
+    "disabled": "disabled",
+    "ignore": "manual",
+    "link-local": "manual",
+    "shared": "manual",
+}
 TYPES = ("ethernet", "802-3-ethernet", "bond", "bridge", "vlan", "team", "infiniband", "macvlan", "ovs-interface")
 
 

@@ -17,11 +17,13 @@ MARK = "\0line"
 
 
 def load(content: str, path: str) -> dict[str, Any]:
-    """The mapping below ``network``, all scalars as text; each interface knows its path and line. Raises Undetermined."""
+    """The mapping below ``network``, all scalars as text, interfaces with path and line. Raises Undetermined."""
     import yaml
 
     try:
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(content.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(
+            content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        )
         try:
             node = loader.get_single_node()
             document = loader.construct_document(node) if node else {}
@@ -97,7 +99,9 @@ def _configuration(kind: str, name: str, given: dict[str, Any]) -> Configuration
         drivers=_words(match.get("driver")),
         everything="match" in given and not match,
     )
-    addresses = tuple(str(next(iter(one), "")) if isinstance(one, dict) else str(one) for one in _list(given.get("addresses")))
+    addresses = tuple(
+        str(next(iter(one), "")) if isinstance(one, dict) else str(one) for one in _list(given.get("addresses"))
+    )
     dhcp = any(str(given.get(key, "")).lower() in ("true", "yes", "on", "y") for key in ("dhcp4", "dhcp6"))
     lower = [str(one) for one in _list(given.get("interfaces"))] if kind != "ethernets" else []
     lower += [str(given["link"])] if kind == "vlans" and given.get("link") else []

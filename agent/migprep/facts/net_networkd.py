@@ -29,7 +29,8 @@ def _network(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...
             tool="networkd",
             path=path,
             line=next((line.number for line in lines if line.section == "Match" and line.key), 1),
-            interface=names or " ".join((*chosen.permanent_macs, *chosen.macs, *chosen.places, *chosen.drivers, *chosen.kinds)),
+            interface=names
+            or " ".join((*chosen.permanent_macs, *chosen.macs, *chosen.places, *chosen.drivers, *chosen.kinds)),
             selection=chosen,
             method="dhcp" if dhcp else "static" if addresses else "manual",
             addresses=addresses,
@@ -73,6 +74,11 @@ def as_dhcp(content: str) -> str:
             ended = True
             end = "\r\n" if line.raw.endswith("\r\n") else "\n"
             parts.append(f"[Network]{end}DHCP=yes{end}")
-        elif not (line.section == "Network" and line.key in gone or line.section == "Address" and (line.key or line.raw.strip() == "[Address]")):
+        elif not (
+            line.section == "Network"
+            and line.key in gone
+            or line.section == "Address"
+            and (line.key or line.raw.strip() == "[Address]")
+        ):
             parts.append(line.raw)
     return "".join(parts)

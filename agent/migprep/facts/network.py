@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
@@ -184,7 +185,9 @@ class Card(NamedTuple):
     @property
     def pin_path(self) -> str:
         """The file that would pin it."""
-        folder = "/etc/systemd/network/10-migprep-{}.link" if self.uses_link else "/etc/udev/rules.d/70-migprep-{}.rules"
+        folder = (
+            "/etc/systemd/network/10-migprep-{}.link" if self.uses_link else "/etc/udev/rules.d/70-migprep-{}.rules"
+        )
         return folder.format(self.name)
 
     @property
@@ -315,7 +318,7 @@ def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces) -> Itera
 
 
 def _names_by_place(interfaces: Interfaces, udev: Udev, tree: Root) -> bool:
-    """Whether systemd names cards by their place here: told by its files, the kernel's arguments and the names there are."""
+    """Whether systemd names cards by their place here: told by files, kernel arguments and the names there are."""
     arguments = root.value(tree, "/proc/cmdline").split()
     if "net.ifnames=0" in arguments or not udev.names_by_place:
         return any(card.scheme in ("onboard", "slot", "path") and not _given(card, udev) for card in interfaces.cards)
@@ -328,10 +331,14 @@ def _given(card: Interface, udev: Udev) -> bool:
     return any(rule.name == card.name for rule in udev.naming_rules) or bool(link and link[0].name == card.name)
 
 
-def _pins(device: Interface, udev: Udev, configurations: tuple[Configuration, ...], tree: Root, by_place: bool) -> Iterable[Pin]:
+def _pins(
+    device: Interface, udev: Udev, configurations: tuple[Configuration, ...], tree: Root, by_place: bool
+) -> Iterable[Pin]:
     for rule in udev.naming_rules:
         if rule.name == device.name and (rule.means(device) or (rule.is_slot_bound and not rule.mac)):
-            yield Pin("rule", rule.path, rule.line, bool(rule.mac), rule.drivers, rule.place if rule.is_slot_bound else "")
+            yield Pin(
+                "rule", rule.path, rule.line, bool(rule.mac), rule.drivers, rule.place if rule.is_slot_bound else ""
+            )
     for link in udev.link_of(device):
         chosen = link.selection
         policies = set(link.policies) & {"onboard", "slot", "path", "mac", "database"} if by_place else set()
@@ -341,7 +348,13 @@ def _pins(device: Interface, udev: Udev, configurations: tuple[Configuration, ..
         elif device.scheme == "mac" and "mac" in link.policies and not chosen.places:
             yield Pin("policy", link.path, 0, True)
     for one in configurations:
-        if one.given_name == device.name and one.selection.by_mac and (one.tool == "netplan" or net_ifcfg.renames(tree)):
+        if (
+            one.given_name == device.name
+            and one.selection.by_mac
+            and (one.tool == "netplan" or net_ifcfg.renames(tree))
+        ):
             named = one._replace(selection=one.selection._replace(names=()))
             if named.selection.means(device):
-                yield Pin("netplan" if one.tool == "netplan" else "ifcfg", one.path, one.line, True, one.selection.drivers)
+                yield Pin(
+                    "netplan" if one.tool == "netplan" else "ifcfg", one.path, one.line, True, one.selection.drivers
+                )

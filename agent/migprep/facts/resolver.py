@@ -15,7 +15,8 @@ PATH = "/etc/resolv.conf"
 
 #: What a path or a comment says about who wrote it.
 WRITERS = (
-    ("systemd-resolved", "systemd-resolved"), ("/run/systemd/resolve", "systemd-resolved"), ("resolvconf", "resolvconf"),
+    ("systemd-resolved", "systemd-resolved"), ("/run/systemd/resolve", "systemd-resolved"),
+    ("resolvconf", "resolvconf"),
     ("NetworkManager", "NetworkManager"), ("netconfig", "netconfig"), ("dhclient", "dhclient"), ("dhcpcd", "dhcpcd"),
     ("connman", "connman"), ("cloud-init", "cloud-init"),
 )  # fmt: skip
@@ -46,7 +47,9 @@ def parse(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def writer(text: str, link: str) -> str:
     """Who writes the file, by where it leads and what its comments say."""
     comments = "\n".join(line for line in split(text) if line.lstrip()[:1] in ("#", ";"))
-    return next((name for sign, name in WRITERS if sign in link), next((name for sign, name in WRITERS if sign in comments), ""))
+    return next(
+        (name for sign, name in WRITERS if sign in link), next((name for sign, name in WRITERS if sign in comments), "")
+    )
 
 
 def probe(facts: Facts) -> Resolver:

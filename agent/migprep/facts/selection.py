@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Iterable, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from migprep.formats import ini
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Iterable, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.facts import selection
@@ -24,7 +25,9 @@ PREFIXES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 TOKEN = re.compile(r'([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*[ei]?"((?:[^"\\]|\\.)*)"')
 
 #: Keys that tie a rule to the place of a card: the bus address, the sysfs path, udev's path.
-PLACES = frozenset({"KERNELS", "ID", "DEVPATH", "ENV{ID_PATH}", "ENV{ID_PATH_TAG}", "ENV{ID_NET_NAME_SLOT}", "ENV{ID_NET_NAME_PATH}"})
+PLACES = frozenset(
+    {"KERNELS", "ID", "DEVPATH", "ENV{ID_PATH}", "ENV{ID_PATH_TAG}", "ENV{ID_NET_NAME_SLOT}", "ENV{ID_NET_NAME_PATH}"}
+)
 
 
 class Token(NamedTuple):
@@ -63,7 +66,9 @@ class Rule(NamedTuple):
     @property
     def mac(self) -> str:
         """The address that it asks for, in the kernel's form; "" for none."""
-        return next((selection.mac(value) for value in self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")), "")
+        return next(
+            (selection.mac(value) for value in self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")), ""
+        )
 
     @property
     def is_slot_bound(self) -> bool:
@@ -88,7 +93,9 @@ class Rule(NamedTuple):
     def means(self, device: Traits) -> bool:
         """Whether it names `device` by its address now; udev compares addresses letter by letter."""
         addresses = self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")
-        return bool(addresses) and all(any(_fits(value, have) for have in (device.mac, device.permanent_mac) if have) for value in addresses)
+        return bool(addresses) and all(
+            any(_fits(value, have) for have in (device.mac, device.permanent_mac) if have) for value in addresses
+        )
 
 
 def _fits(pattern: str, value: str) -> bool:
@@ -147,7 +154,11 @@ class LinkFile(NamedTuple):
     def kept(self) -> tuple[str, ...]:
         """What else it sets for a device: a .link file that matches earlier hides all of this."""
         hidden = ("Name", "NamePolicy", "AlternativeNamesPolicy", "AlternativeName", "Description", "Alias")
-        return tuple(f"{line.key}={line.value}" for line in self.lines if line.section == "Link" and line.key and line.key not in hidden)
+        return tuple(
+            f"{line.key}={line.value}"
+            for line in self.lines
+            if line.section == "Link" and line.key and line.key not in hidden
+        )
 
 
 class Udev(NamedTuple):
@@ -221,21 +232,38 @@ LIBRARY = re.compile(r"libsystemd-shared-(\d+)\D")
 def systemd_version(tree: Root) -> int:
     """The version of systemd by its own library's name (since 231), 0 where there is none."""
     folders = ["/usr/lib/systemd", "/lib/systemd"]
-    folders += [f"/usr/lib/{name}/systemd" for name in tree.names("/usr/lib") if name.endswith(("-linux-gnu", "-linux-gnueabihf"))]
-    versions = [int(found.group(1)) for folder in folders for name in tree.names(folder) for found in [LIBRARY.match(name)] if found]
+    folders += [
+        f"/usr/lib/{name}/systemd"
+        for name in tree.names("/usr/lib")
+        if name.endswith(("-linux-gnu", "-linux-gnueabihf"))
+    ]
+    versions = [
+        int(found.group(1))
+        for folder in folders
+        for name in tree.names(folder)
+        for found in [LIBRARY.match(name)]
+        if found
+    ]
     return max(versions, default=0)
 
 
 def probe(facts: Facts) -> Udev:
     """Read the rules and .link files; a rule file linked to /dev/null is none."""
     tree = facts.root
-    files = {name: path for name, path in effective(tree, "udev/rules.d", ".rules").items() if root.real(tree, path) != "/dev/null"}
+    files = {
+        name: path
+        for name, path in effective(tree, "udev/rules.d", ".rules").items()
+        if root.real(tree, path) != "/dev/null"
+    }
     own = [path for path in files.values() if path.startswith(("/etc/", "/run/"))]
     rules = [rule for path in own for rule in parse(root.text(tree, path) or "", path)]
     return Udev(
         net_rules=tuple(rule for rule in rules if rule.is_net and _is_about_net(rule)),
         storage_rules=tuple(rule for rule in rules if _is_about_storage(rule)),
-        links=tuple(LinkFile(path, selection.of_match_section(lines), lines) for path, lines in units(tree, "systemd/network", ".link")),
+        links=tuple(
+            LinkFile(path, selection.of_match_section(lines), lines)
+            for path, lines in units(tree, "systemd/network", ".link")
+        ),
         rule_files=tuple(files),
         version=systemd_version(tree),
     )
@@ -247,4 +275,8 @@ def _is_about_net(rule: Rule) -> bool:
 
 def _is_about_storage(rule: Rule) -> bool:
     names = any(token.key in ("SYMLINK", "NAME") and token.operator != "==" for token in rule.tokens)
-    return names and all(one in ("block", "scsi", "nvme") for one in rule.asked("SUBSYSTEM", "SUBSYSTEMS")) and not rule.mac
+    return (
+        names
+        and all(one in ("block", "scsi", "nvme") for one in rule.asked("SUBSYSTEM", "SUBSYSTEMS"))
+        and not rule.mac
+    )

@@ -26,7 +26,7 @@ class Line(NamedTuple):
     end: int = 0
 
     def with_value(self, value: str) -> str:
-        """This line with another value; comments, spacing and the line end stay."""
+        """The line with another value; comments, spacing and the line end stay."""
         quoted = value if re.fullmatch(r"[A-Za-z0-9_.:/,@%+-]*", value) else "'" + value.replace("'", "'\\''") + "'"
         return self.raw[: self.start] + quoted + self.raw[self.end :]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from migprep.formats.stanzas import split
 
@@ -22,7 +23,7 @@ class Line(NamedTuple):
     value: str = ""
 
     def with_value(self, value: str) -> str:
-        """This line with another value; what stands left of it and the line end stay."""
+        """The line with another value; what stands left of it and the line end stay."""
         left, _, right = self.raw.partition("=")
         space = right[: len(right) - len(right.lstrip(" \t"))]
         return f"{left}={space}{value}{_end(self.raw)}"

@@ -25,7 +25,7 @@ class Line(NamedTuple):
         return bool(self.words) and is_keyword(self.words[0])
 
     def with_word(self, place: int, word: str) -> str:
-        """This line with one word exchanged; the spacing and the line end stay."""
+        """The line with one word exchanged; the spacing and the line end stay."""
         at = 0
         for index, old in enumerate(self.words):
             at = self.raw.index(old, at)

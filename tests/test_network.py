@@ -1,0 +1,197 @@
+"""The network facts: what each tool's files mean, and what becomes of names elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from migprep import targets
+from migprep.facts import (
+    Facts,
+    net_ifcfg,
+    net_ifupdown,
+    net_keyfile,
+    net_netplan,
+    net_networkd,
+    resolver,
+    selection,
+    udev,
+)
+from migprep.model import MigprepError, Unknown
+from migprep.root import Files, Overlay
+
+CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
+TREES = Path(__file__).parent / "trees"
+TARGETS = targets.load()
+
+
+def machine(name: str, **files: str) -> Files:
+    content = yaml.safe_load((TREES / f"{name}.yaml").read_text())
+    content.update(files)
+    return Files(
+        {path: value["link"] if isinstance(value, dict) else value.encode() for path, value in content.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("52:54:00:1A:B0:01", "52:54:00:1a:b0:01"),
+        ("52-54-00-1a-b0-01", "52:54:00:1a:b0:01"),
+        ("5254.001a.b001", "52:54:00:1a:b0:01"),
+        ('"52:54:00:1a:b0:01" ', "52:54:00:1a:b0:01"),
+        (
+            "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:08:33:05",
+            "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:08:33:05",
+        ),
+        ("52:54:00:1a:b0", ""),
+        ("zz:54:00:1a:b0:01", ""),
+        ("random", ""),
+        ("", ""),
+    ],
+)
+def test_addresses_in_every_spelling(written: str, meant: str) -> None:
+    assert selection.mac(written) == meant
+
+
+def test_interfaces_with_everything() -> None:
+    found = net_ifupdown.parse(
+        "auto ens3=home\niface ens3 inet static\n address 10.0.0.5\n netmask 255.255.255.0\n gateway 10.0.0.1\n"
+        " dns-nameservers 1.1.1.1 9.9.9.9\niface ens3 inet6 auto\nallow-hotplug ens4\niface ens4 inet manual\n"
+        "iface bond0 inet static\n address 10.1.0.5/16\n bond-slaves ens5 ens6\n up ip route add default dev ens7\n"
+    )
+    assert [(one.interface, one.method, one.at_boot, one.line) for one in found] == [
+        ("ens3", "static", True, 2), ("ens3", "dhcp", True, 7), ("ens4", "manual", True, 9), ("bond0", "static", False, 10),
+    ]  # fmt: skip
+    assert found[0].summary == "10.0.0.5/24, gateway 10.0.0.1, DNS 1.1.1.1 9.9.9.9"
+    assert found[3].uses == ("ens5", "ens6", "ens7")
+
+
+def test_a_source_line_that_includes_itself_ends() -> None:
+    root = Files({"/etc/network/interfaces": b"source /etc/network/*\nauto ens3\niface ens3 inet dhcp\n"})
+    assert [one.interface for one in net_ifupdown.read(root)] == ["ens3"]
+
+
+def test_netplan_merges_files_by_name() -> None:
+    root = Files({
+        "/etc/netplan/01.yaml": b"network: {ethernets: {ens3: {dhcp4: true, addresses: [10.0.0.5/24]}}}\n",
+        "/run/netplan/02.yaml": b"network:\n  ethernets:\n    ens3:\n      dhcp4: false\n      nameservers: {addresses: [9.9.9.9]}\n",
+        "/lib/netplan/01.yaml": b"network: {ethernets: {never: {dhcp4: true}}}\n",
+    })  # fmt: skip
+    (one,) = net_netplan.read(root)
+    assert (one.interface, one.method, one.addresses, one.dns) == ("ens3", "static", ("10.0.0.5/24",), ("9.9.9.9",))
+
+
+def test_old_and_new_keyfile_addresses() -> None:
+    (one,) = net_keyfile.parse(
+        "[connection]\ntype=ethernet\n[ipv4]\nmethod=manual\naddresses1=10.0.0.5;24;10.0.0.1;\ndns=1.1.1.1;\n", "/x"
+    )
+    assert (one.addresses, one.gateway, one.dns) == (("10.0.0.5/24",), "10.0.0.1", ("1.1.1.1",))
+    assert net_keyfile.parse("[connection]\ntype=wifi\n", "/x") == ()
+
+
+def test_networkd_selects_by_more_than_a_name() -> None:
+    (one,) = net_networkd.parse(
+        "[Match]\nName=!lo wg*\nType=ether\n[Network]\nDHCP=ipv4\n[Route]\nGateway=10.0.0.1\n", "/x"
+    )
+    assert one.is_dhcp and one.gateway == "10.0.0.1"
+    assert one.selection.allows_name("ens3") and not one.selection.allows_name("wg0")
+
+
+def test_suse_files_say_how_to_find_the_card() -> None:
+    (by_mac,) = net_ifcfg.parse_suse("STARTMODE=auto\n", "/etc/sysconfig/network/ifcfg-eth-id-52:54:00:1a:b0:01")
+    (by_place,) = net_ifcfg.parse_suse("STARTMODE=auto\n", "/etc/sysconfig/network/ifcfg-eth-bus-pci-0000:00:03.0")
+    assert by_mac.is_by_mac and by_place.is_by_hardware
+
+
+def test_an_initramfs_time_link_keeps_what_it_hides() -> None:
+    facts = Facts(machine("net-ens3", **{"/etc/network/interfaces": "auto ens3\niface ens3 inet dhcp\n"}))
+    (card,) = facts.network.cards
+    assert card.defaults == ("MACAddressPolicy=persistent",)
+    assert card.why_it_changes == "the name follows the place of the card on its bus"
+    assert card.name_changes_on(TARGETS["kvm"].nic)
+    assert card.configured_by == ("ifupdown",) and card.dhcp
+
+
+def test_a_pin_ends_the_fault_on_the_machine_as_it_will_be() -> None:
+    root = machine("net-ens3", **{"/etc/network/interfaces": "auto ens3\niface ens3 inet dhcp\n"})
+    link = b"[Match]\nPermanentMACAddress=52:54:00:1a:b0:01\nType=ether\n[Link]\nName=ens3\n"
+    after = Facts(Overlay(root, {"/etc/systemd/network/10-migprep-ens3.link": link}))
+    assert not after.network.cards[0].name_changes_on(TARGETS["kvm"].nic)
+    assert after.network.cards[0].is_pinned
+
+
+def test_the_kernel_argument_switches_names_by_place_off() -> None:
+    assert not Facts(machine("net-eth0")).network.cards[0].by_place
+    assert Facts(machine("net-eth0-hyperv")).network.cards[0].by_place
+
+
+def test_systemd_of_every_distribution_tells_its_version() -> None:
+    root = Files({"/usr/lib/systemd/libsystemd-shared-252-32.el9.so": b""})
+    assert udev.systemd_version(root) == 252
+    assert udev.systemd_version(Files({})) == 0
+
+
+def test_rules_split_over_lines_and_their_removal() -> None:
+    text = '# c\nSUBSYSTEM=="net", \\\n  ATTR{address}=="52:54:00:1a:b0:01", NAME="eth0"\nKERNEL=="sda"\n'
+    rules = udev.parse(text, "/x")
+    assert [(rule.line, rule.name) for rule in rules] == [(2, "eth0"), (4, "")]
+    empty = udev.Udev((), (), (), (), 0)
+    assert empty.without(text, rules[:1]) == '# c\nKERNEL=="sda"\n'
+    assert empty.without(text, ()) == text
+
+
+def test_without_devices_the_network_is_unknown() -> None:
+    assert isinstance(Facts(Files({})).network, Unknown)
+
+
+def test_resolver() -> None:
+    root = Files(
+        {
+            "/etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf",
+            "/run/systemd/resolve/stub-resolv.conf": b"nameserver 127.0.0.53\nsearch a b\n",
+        }
+    )
+    found = Facts(root).resolver
+    assert found == resolver.Resolver(
+        ("127.0.0.53",), ("a", "b"), "../run/systemd/resolve/stub-resolv.conf", "systemd-resolved"
+    )
+
+
+READERS = {
+    "interfaces": lambda text, path: net_ifupdown.parse(text),
+    "ifcfg": lambda text, path: net_ifcfg.parse(text, path) + net_ifcfg.parse_suse(text, path),
+    "netplan": lambda text, path: net_netplan.configurations(net_netplan.load(text, path)),
+    "nmconnection": net_keyfile.parse,
+    "networkd": net_networkd.parse,
+    "udev-net-rules": udev.parse,
+    "resolv": lambda text, path: resolver.parse(text),
+}
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the collection of real files is not here")
+@pytest.mark.parametrize("folder", [*READERS, "hostile"])
+def test_real_files_are_read_or_refused_with_a_sentence(folder: str) -> None:
+    for path in sorted((CORPUS / folder).iterdir()):
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        for reader in [READERS[folder]] if folder in READERS else READERS.values():
+            try:
+                reader(text, f"/etc/{path.name}")
+            except MigprepError as error:
+                assert str(error)
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the collection of real files is not here")
+def test_real_files_stay_as_they_are_but_for_the_address() -> None:
+    for folder, change in (
+        ("ifcfg", net_ifcfg.as_dhcp),
+        ("nmconnection", net_keyfile.as_dhcp),
+        ("networkd", net_networkd.as_dhcp),
+    ):
+        for path in sorted((CORPUS / folder).iterdir()):
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            kept = set(change(text).split("\n"))
+            assert sum(line not in kept for line in text.split("\n")) <= 40, path
