@@ -185,7 +185,7 @@ def test_any_text_is_read(text: str) -> None:
     lines = text.split("\n")
     for path in ("/etc/rc.local", "/etc/systemd/system/x.service", "/etc/udev/rules.d/x.rules"):
         for one in mentions.parse(path, text):
-            assert one.text == lines[one.line - 1].strip()
+            assert one.text == lines[one.line - 1].strip()[:200]
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="no corpus here")
@@ -234,3 +234,16 @@ def test_scripts_that_call_each_other_end() -> None:
         "/opt/b": b"#!/bin/sh\n/opt/a /dev/sdb\n",
     }
     assert [(one.path, one.spec) for one in _probed(loop)] == [("/opt/b", "/dev/sdb")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/dev/sda " * 100_000,
+        "D=/dev/sda\n" + "mkfs $D " * 100_000,
+        "for a in " * 50_000 + "/dev/sda",
+        "mount /dev/sda /x\n" * 50_000,
+    ],
+)
+def test_what_nobody_writes_ends_soon(text: str) -> None:
+    assert len(_probed({"/etc/rc.local": text.encode()})) <= startup.MENTIONS + 2

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from migprep.facts.block import Kind, Reference
-from migprep.facts.startup import TUNING, UNITS, Mention, Use
+from migprep.facts.startup import MENTIONS, TUNING, UNITS, Mention, Use
 
 # /dev/sda1  /dev/nvme0n1p2  /dev/cciss/c0d0p1  /dev/disk/by-id/ata-X-part1  and, as a pattern, /dev/sd[a-z] /dev/nvme*
 DEVICE = re.compile(
@@ -28,6 +29,12 @@ NAME = re.compile(
 )
 ASSIGNMENT = re.compile(r"\s*(?:export\s+|declare\s+-\w+\s+|readonly\s+|local\s+)?([A-Za-z_]\w*)\+?=(?:\(|\"|')?")
 LOOP = re.compile(r"\bfor\s+(\w+)\s+in\s[^;]*$")
+FOR = re.compile(r"\bfor\s+(\w+)\s+in\s([^;\n]{0,1000})")
+VARIABLE = re.compile(r"\$\{?(\w+)")
+#: Characters of a line that are kept as evidence, and devices of one line that are looked at.
+SHOWN, PER_LINE = 200, 100
+#: Characters on either side of a device that may belong to its command.
+NEAR = 1000
 DIRECTIVE = re.compile(r"\s*([A-Z][A-Za-z]+)\s*=")
 
 
@@ -36,6 +43,8 @@ def parse(path: str, text: str) -> Iterator[Mention]:
     variables: dict[str, list[Mention]] = {}
     found = []
     for number, line in enumerate(text.split("\n"), 1):
+        if len(found) > MENTIONS:
+            break  # the caller tells the gap
         if "/dev/" in line or "dev-" in line or "KERNEL" in line:
             for mention in in_line(path, number, line):
                 found.append(mention)
@@ -51,23 +60,29 @@ def parse(path: str, text: str) -> Iterator[Mention]:
 
 def _destroyed(text: str, variables: dict[str, list[Mention]]) -> dict[str, str]:
     """The variables of `variables` that a destructive command is given, and that command."""
-    found: dict[str, str] = {}
-    for name in variables:
+    owners: dict[str, set[str]] = {name: {name} for name in variables}
+    for loop in FOR.finditer(text):
         # for disk in $DISKS; do …: what is done to $disk is done to them
-        names = [name, *re.findall(rf"\bfor\s+(\w+)\s+in\s[^;\n]*\$\{{?{name}\b", text)]
-        for use in re.finditer(rf"\$\{{?(?:{'|'.join(names)})\b", text):
-            start = text.rfind("\n", 0, use.start()) + 1
-            end = text.find("\n", use.end())
-            line = text[start : end if end >= 0 else len(text)]
+        for use in VARIABLE.finditer(loop.group(2)):
+            if use.group(1) in variables:
+                owners.setdefault(loop.group(1), set()).add(use.group(1))
+    found: dict[str, str] = {}
+    for use in VARIABLE.finditer(text):
+        name = use.group(1)
+        if name in owners and not owners[name] <= found.keys():
+            start = max(text.rfind("\n", 0, use.start()) + 1, use.start() - NEAR)
+            end = text.find("\n", use.end(), use.end() + NEAR)
+            line = text[start : end if end >= 0 else use.end() + NEAR]
             verb, destroys = command(line[: use.start() - start], line[use.end() - start :])
             if destroys and not commented(line, use.start() - start):
-                found[name] = verb
+                found.update(dict.fromkeys(owners[name], verb))
     return found
 
 
 def in_line(path: str, number: int, line: str) -> Iterator[Mention]:
     """The mentions of one line."""
-    for at, end, spec in specs(line, path):
+    shown = line.strip()[:SHOWN]
+    for at, end, spec in islice(specs(line, path), PER_LINE):
         pattern = any(sign in spec for sign in "*?[$\\^|")
         if not (pattern or "/disk/by-" in spec or NAME.match(spec)):
             continue  # /dev/sdram, /dev/vdpa-0
@@ -78,10 +93,10 @@ def in_line(path: str, number: int, line: str) -> Iterator[Mention]:
         elif kind is Use.LITERAL:
             kind, setting = _setting(path, line, at)
             if kind is Use.LITERAL:
-                verb, destroys = command(line[:at], line[end:])
+                verb, destroys = command(line[max(0, at - NEAR) : at], line[end : end + NEAR])
                 kind = Use.COMMENT if verb == "echo" else kind
             verb = _verb_of_file(path, verb)
-        yield Mention(path, number, line.strip(), spec, reference(spec), kind, verb, destroys, setting)
+        yield Mention(path, number, shown, spec, reference(spec), kind, verb, destroys, setting)
 
 
 def specs(line: str, path: str) -> Iterator[tuple[int, int, str]]:
@@ -115,6 +130,8 @@ def commented(line: str, at: int, path: str = "") -> bool:
     start = head.lstrip()
     if start.startswith(("#", "//")) or (start.startswith(";") and path.startswith(UNITS)):
         return True
+    if at > 4 * NEAR:
+        return False  # no line that people write
     quote = ""
     for index, sign in enumerate(head):
         if quote:
@@ -131,7 +148,7 @@ def _setting(path: str, line: str, at: int) -> tuple[Use, str]:
     if path.startswith(UNITS) or path.endswith((".service", ".mount", ".swap", ".automount", ".path")):
         found = DIRECTIVE.match(line)
         return Use.LITERAL, found.group(1) if found and found.end() <= at else ""
-    loop = LOOP.search(line[:at])
+    loop = LOOP.search(line[max(0, at - NEAR) : at])
     if loop:
         return Use.ASSIGNMENT, loop.group(1)
     found = ASSIGNMENT.match(line)

@@ -297,7 +297,10 @@ def _parsed(facts: Facts, path: str, content: bytes, calls: list[Call]) -> Itera
     if any(sign in content for sign in SIGNS):
         from migprep.facts import mentions
 
-        for mention in mentions.parse(path, content.decode("utf-8", "surrogateescape")):
+        for number, mention in enumerate(mentions.parse(path, content.decode("utf-8", "surrogateescape"))):
+            if number == MENTIONS:
+                yield gap(path, f"{path} names more than {MENTIONS} devices")
+                return
             yield resolved(facts, mention)
 
 
