@@ -90,6 +90,8 @@ def unable(name: str, place: Root) -> str:
     """Why the action cannot be run here; "" when it can. Raises nothing."""
     if name not in NAMES:
         return f"there is no action {name!r}"
+    if _boot_is_missing(place):
+        return "/boot is a filesystem of its own and is not mounted"
     try:
         if name == "grub-menu":
             _menu_builds(place, (), _has(place))
@@ -98,6 +100,15 @@ def unable(name: str, place: Root) -> str:
     except MigprepError as error:
         return str(error)
     return ""
+
+
+def _boot_is_missing(place: Root) -> bool:
+    """Whether fstab(5) has a /boot that is not mounted: what is built would land below the mount point."""
+    if not place.live:
+        return False
+    wanted = any(line.split()[1:2] == ["/boot"] for line in _lines(place, "/etc/fstab") if not line.startswith("#"))
+    # 29 1 8:1 / /boot rw,relatime shared:1 - ext4 /dev/sda1 rw
+    return wanted and not any(line.split()[4:5] == ["/boot"] for line in _lines(place, "/proc/1/mountinfo"))
 
 
 def imagined(names: tuple[str, ...], facts: Facts) -> dict[str, bytes]:

@@ -145,7 +145,9 @@ def _describe(path: str, wanted: Metadata) -> None:
         os.chown(path, wanted.uid, wanted.gid)
     for name in set(found.attributes) - set(wanted.attributes) - {"security.selinux"}:
         os.removexattr(path, name)
-    os.chmod(path, wanted.mode)
+    if found.mode != wanted.mode:
+        with contextlib.suppress(PermissionError):  # FAT: the mount decides, and root may not
+            os.chmod(path, wanted.mode)
     for name, value in wanted.attributes.items():
         if found.attributes.get(name) != value:
             _attribute(path, name, base64.b64decode(value))

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
 from migprep import apply, evaluate, inspection, journal, plan, waivers
+from migprep import root as files
 from migprep.facts import Facts
 from migprep.inspection import Inspection, UsageError
-from migprep.model import Finding, MigprepError, Result, Status, Verdict
+from migprep.model import Finding, MigprepError, Result, Severity, Status, Verdict
 from migprep.plan import Change, Plan
 from migprep.root import Tree
 
@@ -86,7 +87,7 @@ def _changeable(place: object, name: str | None) -> Tree:
 
 
 def _lock(tree: Tree) -> str:
-    return f"{tree.base}/var/lib/migprep/lock" if tree.base else apply.LOCK
+    return f"{tree.base}{files.real(tree, '/var/lib/migprep')}/lock" if tree.base else apply.LOCK
 
 
 def _judge(work: Inspection) -> plan.Judge:
@@ -148,13 +149,14 @@ def _staying(made: Plan, work: Inspection, options: argparse.Namespace) -> list[
     facts = Facts(inspection.open_root(options.root), work.facts.cache)
     judge = _judge(work)
     promised = {one.fingerprint for one in made.mended}
-    known = {one.fingerprint for result in made.results_before for one in result.findings}
+    known = {one.fingerprint for result in (*made.results_before, *made.results_after) for one in result.findings}
     touched = {rule for change in made.changes for rule in change.rules} | {one.rule for one in made.mended}
     faults = []
     for rule in work.rules:
         result = judge(rule, facts, made.target)
         for one in result.findings:
-            if one.fingerprint in promised or one.fingerprint not in known:
+            is_new = one.fingerprint not in known and rule.severity.rank <= Severity.HIGH.rank
+            if one.fingerprint in promised or is_new:
                 faults.append(f"{one.rule}: {one.message}")
         if rule.id in touched and result.status is Status.UNKNOWN and _was_known(rule, made):
             faults.append(f"{rule.id} cannot be checked any more: {result.reason}")

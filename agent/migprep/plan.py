@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Fixes may need each other: the plan is gone through until nothing more helps, at most so often.
 ROUNDS = 3
 #: Folders that fixes may change.
-ALLOWED = ("/etc/", "/boot/")
+ALLOWED = ("/etc/", "/boot/", "/efi/")
 
 Judge = Callable[["Rule", Facts, "Target"], Result]
 
