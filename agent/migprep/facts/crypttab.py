@@ -1,34 +1,35 @@
-"""/etc/crypttab: encrypted devices that are opened at boot, and what their names mean on this machine."""
+"""/etc/crypttab: encrypted devices, by which name each is found, and what a boot needs of them."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
-from migprep.facts.block import STACKED, Block, Reference
+from migprep.facts.block import Block, BlockDevice, Kind, Reference, unresolved
 from migprep.formats import columns
-from migprep.model import Unknown
+from migprep.model import Undetermined, Unknown
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
+    from migprep.facts.fstab import Fstab
     from migprep.facts.mounts import Mounts
 
 PATH = "/etc/crypttab"
-#: Keys that are new at every boot: what stands on the device is overwritten (crypttab(5)).
-RANDOM = frozenset({"/dev/urandom", "/dev/random", "/dev/hw_random"})
+#: Key files that give another key at every boot (crypttab(5)).
+RANDOM = frozenset({"/dev/urandom", "/dev/random", "/dev/hw_random", "/dev/hwrng"})
 
 
 class Entry(NamedTuple):
-    """One line of crypttab(5)."""
+    """One line of crypttab(5). `is_needed`: the root or a mount that a boot waits for stands on it."""
 
     text: columns.Line
     name: str
     spec: str
     key: str
     options: tuple[str, ...]
-    device: Reference | Unknown
-    candidate: str
-    holds_root: bool
+    device: Reference
+    is_needed: bool  # or an Unknown, where the block devices could not be read
 
     @property
     def line(self) -> int:
@@ -36,23 +37,73 @@ class Entry(NamedTuple):
         return self.text.number
 
     @property
+    def raw(self) -> str:
+        """The line without its end."""
+        return self.text.raw.strip("\r\n").lstrip(columns.BOM)
+
+    @property
     def is_random(self) -> bool:
-        """Opened with a key of this boot alone, so that its content is made anew each time."""
-        return self.key in RANDOM or bool({"swap", "tmp"} & {option.split("=")[0] for option in self.options})
+        """Opened with a key that nobody keeps: the device is formatted anew at every boot."""
+        return self.key in RANDOM or any(re.match(r"(swap|tmp(=.*)?)$", option) for option in self.options)
+
+    @property
+    def is_manual(self) -> bool:
+        """Not opened at boot."""
+        return "noauto" in self.options
 
     @property
     def is_optional(self) -> bool:
-        """Boot goes on without it."""
-        return bool({"noauto", "nofail"} & set(self.options))
+        """The boot goes on without it."""
+        return "nofail" in self.options
+
+    @property
+    def holds_boot(self) -> bool:
+        """Whether a boot stops when it cannot be opened."""
+        return not (self.is_random or self.is_manual) and self.is_needed
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether a boot goes on without it, and without the data on it."""
+        return not (self.is_random or self.is_manual) and not self.is_needed
+
+    @property
+    def is_bound_to_tpm(self) -> bool:
+        """Opened by the TPM of this machine, whose state does not move."""
+        return any(option.startswith(("tpm2-device=", "tpm2-pin=")) for option in self.options)
+
+    @property
+    def key_device(self) -> str:
+        """The device that the key lies on, when it is named by a name that changes; else ""."""
+        # /key:/dev/sdb1 (systemd)   /dev/disk/by-label/stick:/key:5 (Debian's passdev)
+        for part in self.key.split(":"):
+            if part.startswith("/dev/") and unresolved(part, "", Unknown("")).is_volatile:
+                return part
+        return ""
+
+    @property
+    def candidate(self) -> str:
+        """The stable name for it; for a random key never what is on the device, for that changes at every boot."""
+        if not self.is_random:
+            return self.device.candidate if self.is_luks else ""
+        named = self.device.devices
+        return f"/dev/disk/by-partuuid/{named[0].partuuid}" if len(named) == 1 and named[0].partuuid else ""
+
+    @property
+    def is_luks(self) -> bool:
+        """Whether the device has a LUKS header now, which holds its UUID."""
+        named = self.device.devices
+        return len(named) == 1 and named[0].fstype == "crypto_LUKS"
 
     @property
     def expected(self) -> str:
-        """What should stand in the second field."""
-        return self.candidate or ("PARTUUID=… of the partition" if self.is_random else "UUID=… of the LUKS header")
+        """What should stand there instead."""
+        if isinstance(self.device.devices, Unknown):
+            return "PARTUUID of the partition" if self.is_random else "UUID of the LUKS header"
+        return self.candidate or ("a name by PARTUUID" if self.is_random else "UUID of the LUKS header")
 
 
 class Crypttab(NamedTuple):
-    """Every line, and those that open a device."""
+    """The whole file; empty when there is none, for then nothing is opened by it."""
 
     lines: tuple[columns.Line, ...]
     entries: tuple[Entry, ...]
@@ -63,58 +114,51 @@ class Crypttab(NamedTuple):
         return "".join(changed.get(line.number, line.raw) for line in self.lines)
 
 
-def parse(text: str, block: Block | Unknown, root_parents: frozenset[str] = frozenset()) -> Crypttab:
-    """crypttab(5): name, device, key, options; the last two may be missing."""
+def parse(text: str, block: Block | Unknown, needed: frozenset[str] | Unknown = frozenset()) -> Crypttab:
+    """crypttab(5): name, device, key, options; `needed` holds the names without which a boot stops."""
     lines = columns.parse(text)
-    entries = tuple(_entry(line, block, root_parents) for line in lines if len(line.spans) >= 2)
-    return Crypttab(lines, entries)
+    entries = [_entry(line, block, needed) for line in lines if len(line.spans) >= 2]
+    return Crypttab(lines, tuple(entries))
 
 
-def _entry(line: columns.Line, block: Block | Unknown, root_parents: frozenset[str]) -> Entry:
-    name, spec, key, options = (*line.fields, "none", "")[:4] if len(line.fields) < 4 else line.fields[:4]
-    if len(line.fields) == 3:
-        name, spec, key, options = (*line.fields, "")
-    given = tuple(options.split(",")) if options else ()
-    device = block if isinstance(block, Unknown) else block.reference(spec.strip("\"'"))
-    entry = Entry(line, name, spec, key, given, device, "", name in root_parents)
-    return entry._replace(candidate=_candidate(entry, block))
+def _entry(line: columns.Line, block: Block | Unknown, needed: frozenset[str] | Unknown) -> Entry:
+    fields = [*line.fields, "", ""]
+    spec = columns.decode(fields[1])
+    device = unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
+    if device.kind is Kind.PSEUDO:  # not a file system: a bare word is a file beside nothing
+        device = device._replace(kind=Kind.OTHER)
+    is_needed: bool = needed if isinstance(needed, Unknown) else fields[0] in needed  # type: ignore[assignment]
+    return Entry(line, fields[0], spec, columns.decode(fields[2]), tuple(fields[3].split(",")), device, is_needed)
 
 
-def _candidate(entry: Entry, block: Block | Unknown) -> str:
-    """A random key leaves no header, so only the partition's own identifier stays."""
-    if isinstance(block, Unknown) or isinstance(entry.device, Unknown) or len(entry.device.devices) != 1:
-        return ""
-    device = entry.device.devices[0]
-    if device.kind in STACKED:
-        return ""
-    if entry.is_random:
-        return f"PARTUUID={device.partuuid}" if device.partuuid else ""
-    luks = device.fstype == "crypto_LUKS" and len(block.by_name.get(f"UUID={device.uuid.lower()}", ())) == 1
-    return f"UUID={device.uuid}" if luks else f"PARTUUID={device.partuuid}" if device.partuuid else ""
+def needed_names(block: Block, mounts: Mounts | Unknown, fstab: Fstab | Unknown) -> frozenset[str]:
+    """Device-mapper names under the root file system and under every mount that a boot waits for."""
+    tops: list[BlockDevice] = []
+    names: set[str] = set()
+    if not isinstance(mounts, Unknown):
+        root = mounts.at("/")
+        device = (block.numbered(root.number) or _by_path(block, root.source)) if root else None
+        tops += [device] if device else []
+    if not isinstance(fstab, Unknown):
+        for entry in fstab.entries:
+            if entry.is_required or entry.is_root:
+                tops += entry.device.devices
+                names.add(entry.spec.rpartition("/dev/mapper/")[2])  # not opened at this moment
+    names.update(below.mapper for top in dict.fromkeys(tops) for below in block.stack(top))
+    return frozenset(names - {""})
 
 
-def under(block: Block | Unknown, mounts: Mounts | Unknown, mountpoint: str) -> frozenset[str]:
-    """Kernel and mapper names of every device that a mounted filesystem stands on."""
-    if isinstance(block, Unknown) or isinstance(mounts, Unknown):
-        return frozenset()
-    mount = mounts.at(mountpoint)
-    device = block.numbered(mount.number) if mount else None
-    found: set[str] = set()
-    todo = [device] if device else []
-    while todo:
-        one = todo.pop()
-        if one.name not in found:
-            found |= {one.name, one.mapper}
-            todo += [parent for parent in map(block.named, one.parents) if parent]
-    return frozenset(found - {""})
+def _by_path(block: Block, path: str) -> BlockDevice | None:
+    return next(iter(block.by_name.get(path, ())), None)
 
 
 def probe(facts: Facts) -> Crypttab:
-    """Read /etc/crypttab; a machine that has /etc and no such file opens nothing."""
+    """Read /etc/crypttab."""
+    if not files.is_dir(facts.root, "/etc"):
+        raise Undetermined("no /etc")
     text = files.text(facts.root, PATH)
     if text is None:
-        facts.root.names("/etc")
-        if not files.is_dir(facts.root, "/etc"):
-            raise files.Unreadable("no /etc")
-        text = ""
-    return parse(text, facts.block, under(facts.block, facts.mounts, "/"))
+        return Crypttab((), ())
+    block = facts.block
+    needed = block if isinstance(block, Unknown) else needed_names(block, facts.mounts, facts.fstab)
+    return parse(text, block, needed)

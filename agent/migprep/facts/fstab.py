@@ -69,7 +69,7 @@ class Entry(NamedTuple):
         return not others
 
     @property
-    def is_expected(self) -> bool:
+    def is_left_out(self) -> bool:
         """Its data is counted on after a boot, which goes on without it: nofail, _netdev or an automount."""
         if self.is_root or self.is_swap or self.is_bind or "noauto" in self.options:
             return False
@@ -90,11 +90,6 @@ class Entry(NamedTuple):
     def can_be_renamed(self) -> bool:
         """Whether its stable name is known, and nothing speaks against that device being the one that is meant."""
         return bool(self.device.candidate) and not self.is_other_than_mounted
-
-    @property
-    def is_left_out(self) -> bool:
-        """Boot goes on without it, or does not try: the data is then missing."""
-        return (self.is_manual or self.is_optional) and not (self.is_root or self.is_swap or self.is_bind)
 
     @property
     def is_bind(self) -> bool:
@@ -131,6 +126,7 @@ class Fstab(NamedTuple):
     lines: tuple[columns.Line, ...]
     entries: tuple[Entry, ...]
     malformed: tuple[Malformed, ...]
+    init: str = "systemd"  # which program mounts them: System.init
 
     def render(self, items: tuple[Entry, ...]) -> str:
         """The text again, with each of `items` named by its stable candidate."""
@@ -186,4 +182,6 @@ def probe(facts: Facts) -> Fstab:
     text = files.text(facts.root, PATH)
     if text is None:
         raise Undetermined(f"no {PATH}")
-    return parse(text, facts.block, facts.mounts)
+    from migprep.facts import system
+
+    return parse(text, facts.block, facts.mounts)._replace(init=system.init(facts.root))

@@ -1,191 +1,262 @@
-"""Storage stacks between disks and filesystems: LVM, md, multipath, and what their configuration lets in."""
+"""What stands between disks and file systems: LVM's filters and devices file, md's device list."""
 
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
-from migprep.facts.block import Block, name_prefix
-from migprep.facts.crypttab import under
+from migprep.facts.block import Block, BlockDevice, Kind, classify
+from migprep.formats import lvmconf
 from migprep.model import Undetermined, Unknown
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
+    from migprep.root import Root
 
-LVM = "/etc/lvm/lvm.conf"
+LVM = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf")
 DEVICES_FILE = "/etc/lvm/devices/system.devices"
-MDADM = ("/etc/mdadm/mdadm.conf", "/etc/mdadm.conf")
-#: Identifiers in the LVM devices file that are read from the disk's hardware or its name (lvmdevices(8)).
-HARDWARE_IDS = frozenset({"sys_wwid", "sys_serial", "devname", "wwid_naa", "wwid_eui", "wwid_t10", "scsi_wwid"})
+MDADM = ("/etc/mdadm.conf", "/etc/mdadm/mdadm.conf")
+#: Entries that LVM finds by what is written on the device, wherever it is attached (lvmdevices(8)).
+#: One by devname is searched for by its PVID (lvm.conf(5), search_for_devnames).
+STABLE_IDS = frozenset({"lvmlv_uuid", "crypt_uuid", "md_uuid", "loop_file", "devname"})
 
 
-class Pattern(NamedTuple):
-    """One pattern of an LVM filter: accept or reject device paths that match (lvm.conf(5))."""
+class Volume(NamedTuple):
+    """A physical volume: the names by which LVM sees it here, and what of them stays on other hardware."""
 
-    accepts: bool
-    text: str
-    regex: str
+    device: BlockDevice
+    names: tuple[str, ...]
+
+    def names_on(self, prefix: str) -> tuple[str, ...]:
+        """Its names where disks are called `prefix`: the kernel name changes, content-derived links stay."""
+        kept = tuple(name for name in self.names if classify(name)[0] not in (Kind.NAME, Kind.PATH, Kind.ID))
+        if self.device.kind not in ("disk", "partition", "multipath"):
+            return kept
+        # A multipath disk is a plain one there; its own names go.
+        kept = tuple(name for name in kept if self.device.kind != "multipath" or name.startswith("/dev/disk/"))
+        return (*renamed(self.device.name, prefix), *kept)
+
+
+# sda2 -> vda2 vdb2 …: which letter is not known, so that any of the first four may do
+def renamed(name: str, prefix: str) -> tuple[str, ...]:
+    """What a disk or partition may be called where disks are called `prefix`."""
+    number = re.search(r"(?:p|(?<=[a-z]))(\d+)$", name) if not re.match(r"nvme\d+n\d+$", name) else None
+    part = number.group(1) if number else ""
+    if prefix == "nvme":
+        return tuple(f"/dev/nvme{disk}n1{'p' if part else ''}{part}" for disk in range(4))
+    return tuple(f"/dev/{prefix}{letter}{part}" for letter in "abcd")
 
 
 class Filter(NamedTuple):
-    """filter or global_filter; positions are those of its opening bracket's content."""
-
-    name: str
-    line: int
-    observed: str
-    patterns: tuple[Pattern, ...]
-    start: int  # where a further pattern can be put in
-
-    def accepts(self, path: str) -> bool:
-        """Whether LVM looks at a device; the first pattern that matches decides, none means yes."""
-        for pattern in self.patterns:
-            if re.search(pattern.regex, path):
-                return pattern.accepts
-        return True
-
-    def shuts_out(self, prefix: str) -> bool:
-        """Whether it accepts the disks of today and not those called `prefix`: /dev/vda and its partitions."""
-        separator = "p" if prefix in ("nvme", "mmcblk") else ""
-        disk = f"/dev/{prefix}{'0n1' if prefix == 'nvme' else 'a'}"
-        return not (self.accepts(disk) and self.accepts(f"{disk}{separator}2"))
-
-
-class DeviceId(NamedTuple):
-    """One entry of the LVM devices file."""
-
-    line: int
-    kind: str
-    name: str
-    observed: str
-
-
-class Line(NamedTuple):
-    """One line of mdadm.conf that matters: the devices that may be members."""
+    """A filter of lvm.conf(5) in force; patterns are a|accept| or r|reject| with a regular expression."""
 
     path: str
     line: int
-    observed: str
-    words: tuple[str, ...]
-    start: int
-    end: int
+    name: str  # filter or global_filter
+    raw: str
+    patterns: tuple[str, ...]
+    at: int  # where in the text a further pattern may be put
+    volumes: tuple[Volume, ...]  # or an Unknown
 
-    def shuts_out(self, prefix: str) -> bool:
-        """Whether it names devices, and none of them could be called `prefix`."""
-        if {"partitions", "containers"} & set(self.words):
-            return False
-        names = f"/dev/{prefix}{'0n1p2' if prefix == 'nvme' else 'a2'}"
-        return not any(re.fullmatch(_glob(word), names) for word in self.words)
+    def rejected_on(self, prefix: str) -> tuple[Volume, ...]:
+        """Volumes that it accepts here and rejects where disks are called `prefix`."""
+        return tuple(one for one in self.volumes if self.accepts(one.names) and not self.accepts(one.names_on(prefix)))
+
+    def rejects_on(self, prefix: str) -> bool:
+        """Whether a volume that is used here would not be seen there."""
+        return bool(self.rejected_on(prefix))
+
+    def accepts(self, names: tuple[str, ...]) -> bool:
+        """Whether a device of these names passes: one accepted name is enough, else one rejected name is too many."""
+        rejected = False
+        for name in names:
+            first = next((sign for sign, found in self._compiled if found.search(name)), "")
+            if first == "a":
+                return True
+            rejected |= first == "r"
+        return not rejected
+
+    @property
+    def _compiled(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        return compiled(self.patterns)
+
+    def accepting(self, prefix: str) -> str:
+        """The pattern that lets through whatever the disks are called there."""
+        return f"a|^/dev/{prefix}|"
+
+
+def compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Each pattern as (a or r, expression). Raises Undetermined for one that cannot be understood."""
+    found = []
+    for pattern in patterns:
+        sign, rest = pattern[:1], pattern[1:].strip()
+        closing = {"(": ")", "[": "]", "{": "}"}.get(rest[:1], rest[:1])
+        if sign not in ("a", "r") or len(rest) < 2 or not rest.endswith(closing):
+            raise Undetermined(f"the LVM filter pattern {pattern!r} cannot be understood")
+        try:
+            found.append((sign, re.compile(rest[1:-1])))
+        except re.error as error:
+            raise Undetermined(f"the LVM filter pattern {pattern!r} cannot be understood: {error}") from None
+    return tuple(found)
+
+
+class Tracked(NamedTuple):
+    """One entry of LVM's devices file."""
+
+    path: str
+    line: int
+    raw: str
+    idtype: str
+    idname: str
+    devname: str
+    pvid: str
+    is_refreshed: bool  # LVM looks for it elsewhere when the machine's product UUID or name is another
+
+    @property
+    def is_stable(self) -> bool:
+        """Found by what is written on the device."""
+        return self.idtype in STABLE_IDS
+
+    @property
+    def subject(self) -> str:
+        """What the entry is about."""
+        return f"{self.devname or self.idname} ({self.idtype})"
+
+
+class DeviceList(NamedTuple):
+    """One DEVICE line of mdadm.conf(5)."""
+
+    path: str
+    line: int
+    raw: str
+    words: tuple[str, ...]
+
+    def mended(self, line: str) -> str:
+        """The line with all partitions let through too; comment and line end stay."""
+        kept = line.split("#", 1)[0].rstrip()
+        return f"{kept} partitions{line[len(kept):]}"
+
+    @property
+    def subject(self) -> str:
+        """What the line is about."""
+        return f"DEVICE {' '.join(self.words)}"
 
 
 class Stacks(NamedTuple):
-    """What stands between disks and filesystems here; names are those of volume groups, arrays and maps."""
+    """LVM and md as configured; the `has_` and `root_` members may be an Unknown."""
 
-    lvm: tuple[str, ...]
-    md: tuple[str, ...]
-    multipath: tuple[str, ...]
-    root_on: tuple[str, ...]  # kinds under the root filesystem: lvm, md, crypt, multipath
     filters: tuple[Filter, ...]
-    lvm_text: str
-    device_ids: tuple[DeviceId, ...]
-    md_devices: tuple[Line, ...]
-    md_text: str
+    tracked: tuple[Tracked, ...]
+    device_lists: tuple[DeviceList, ...]
+    members: tuple[BlockDevice, ...]  # of md arrays; or an Unknown
+    root_on_lvm: bool
+    root_on_md: bool
 
-    def shut_out(self, prefix: str) -> tuple[Filter, ...]:
-        """The filters that do not accept the target's disks."""
-        return tuple(one for one in self.filters if one.shuts_out(prefix)) if self.lvm else ()
+    def lists_that_break(self, prefix: str) -> tuple[DeviceList, ...]:
+        """The last DEVICE line of a file whose lines together leave out every disk called `prefix`."""
+        if not any(one.kind in ("disk", "partition") for one in self.members):
+            return ()
+        words = [word for one in self.device_lists for word in one.words]
+        if not words or any(word.lower() == "partitions" for word in words):
+            return ()
+        names = [name for one in self.members for name in renamed(one.name, prefix)]
+        return () if any(fnmatchcase(name, word) for word in words for name in names) else self.device_lists[-1:]
 
-    def accept(self, items: tuple[Filter, ...], prefix: str) -> str:
-        """lvm.conf with the target's disks accepted first, and nothing else changed."""
-        text = self.lvm_text
-        for item in sorted(items, key=lambda one: -one.start):
-            text = f'{text[: item.start]} "a|^/dev/{prefix}.*|",{text[item.start :]}'
+    def accepting(self, text: str, items: tuple[Filter, ...], prefix: str) -> str:
+        """The text of lvm.conf with a pattern for `prefix` put first in each of `items`."""
+        for item in sorted(items, key=lambda one: -one.at):
+            text = text[: item.at] + f'"{item.accepting(prefix)}", ' + text[item.at :]
         return text
 
-    def any_partition(self, items: tuple[Line, ...]) -> str:
-        """mdadm.conf with `DEVICE partitions containers`."""
-        text = self.md_text
-        for item in sorted(items, key=lambda one: -one.start):
-            text = f"{text[: item.start]}DEVICE partitions containers{text[item.end :]}"
-        return text
+    def listing(self, text: str, items: tuple[DeviceList, ...]) -> str:
+        """The text of mdadm.conf with all partitions let through by each of `items`."""
+        lines = text.split("\n")
+        for item in items:
+            lines[item.line - 1] = item.mended(lines[item.line - 1])
+        return "\n".join(lines)
 
 
-def _glob(word: str) -> str:
-    import fnmatch
-
-    return fnmatch.translate(word)
-
-
-# global_filter = [ "a|^/dev/sd.*|", "r|.*|" ]
-FILTER = re.compile(r"(?m)^[ \t]*(?:devices/)?(?P<name>global_filter|filter)[ \t]*=[ \t]*(?P<list>\[(?P<inside>[^\]]*(?:\][^\n\"]*\"[^\]]*)*)\]|\"[^\"\n]*\")")
-
-
-def filters(text: str) -> tuple[Filter, ...]:
-    """The filters of lvm.conf that are not commented out."""
+def tracked(text: str, path: str = DEVICES_FILE) -> tuple[Tracked, ...]:
+    """The entries of LVM's devices file (lvmdevices(8))."""
     found = []
-    for one in FILTER.finditer(text):
-        patterns = tuple(_pattern(word) for word in re.findall(r"\"((?:\\.|[^\"\\])*)\"", one.group("list")) if len(word) > 2)
-        start = one.start("list") + 1 if one.group("list").startswith("[") else -1
-        line = text.count("\n", 0, one.start("name")) + 1
-        found.append(Filter(one.group("name"), line, " ".join(one.group().split()), patterns, start))
-    return tuple(found)
-
-
-def _pattern(word: str) -> Pattern:
-    action, separator, rest = word[0], word[1], word[2:]
-    body = rest[: rest.rfind(separator)] if separator in rest else rest
-    try:
-        re.compile(body)
-    except re.error:
-        raise Undetermined(f"{LVM}: the filter pattern {word!r} cannot be understood") from None
-    return Pattern(action == "a", word, body)
-
-
-# IDTYPE=sys_wwid IDNAME=naa.5000c500a0b1c2d3 DEVNAME=/dev/sda2 PVID=2r6yXL… PART=2
-def devices_file(text: str) -> tuple[DeviceId, ...]:
-    """Entries of the LVM devices file whose identifier is not written on the device."""
-    found = []
+    # PRODUCT_UUID=4c4c4544-…   HOSTNAME=web1     written by LVM 2.03.23 and later (device_ids_refresh)
+    refreshed = bool(re.search(r"^(PRODUCT_UUID|HOSTNAME)=", text, re.MULTILINE))
     for number, line in enumerate(text.split("\n"), 1):
+        # IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda2 PVID=Yx2… PART=2
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        if words.get("IDTYPE") in HARDWARE_IDS and not line.startswith("#"):
-            found.append(DeviceId(number, words["IDTYPE"], words.get("DEVNAME", words.get("IDNAME", "")), line.strip()))
+        if line.startswith("IDTYPE="):
+            texts = [words.get(key, "") for key in ("IDTYPE", "IDNAME", "DEVNAME", "PVID")]
+            found.append(Tracked(path, number, line.strip(), texts[0], texts[1], texts[2], texts[3], refreshed))
     return tuple(found)
 
 
-def md_devices(text: str, path: str) -> tuple[Line, ...]:
-    """DEVICE lines of mdadm.conf(5); a line that begins with a blank goes on with the one before."""
-    found = []
-    for one in re.finditer(r"(?mi)^(?P<text>dev[a-z]*[ \t]+(?P<words>[^\n#]*(?:\n[ \t]+[^\n#]+)*))", text):
-        words = tuple(one.group("words").split())
-        raw = one.group("text").rstrip()
-        found.append(Line(path, text.count("\n", 0, one.start()) + 1, " ".join(raw.split()), words, one.start(), one.start() + len(raw)))
-    return tuple(found)
+def device_lists(text: str, path: str) -> tuple[DeviceList, ...]:
+    """The DEVICE lines of mdadm.conf(5); a line that begins with white space goes on with the one before."""
+    found: list[tuple[int, str, list[str]]] = []
+    current: list[str] | None = None
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        if line[:1] not in (" ", "\t"):
+            keyword = words.pop(0).lower()
+            current = [] if len(keyword) >= 3 and "device".startswith(keyword) else None
+            if current is not None:
+                found.append((number, line.strip(), current))
+        if current is not None:
+            current.extend(words)
+    return tuple(DeviceList(path, number, raw, tuple(words)) for number, raw, words in found)
+
+
+def volumes(block: Block) -> tuple[Volume, ...]:
+    """The physical volumes of this machine."""
+    found = [one for one in block.devices if one.fstype == "LVM2_member" and not one.is_shadow]
+    return tuple(Volume(one, (f"/dev/{one.name}", *([one.path] if one.mapper else []), *one.links)) for one in found)
+
+
+def _filters(root: Root, present: tuple[Volume, ...] | Unknown) -> list[Filter]:
+    known: tuple[Volume, ...] = present  # type: ignore[assignment]
+    found: dict[str, Filter] = {}
+    for path in LVM:
+        text = files.text(root, path)
+        for name, setting in lvmconf.settings(text).items() if text else ():
+            if name in ("devices/filter", "devices/global_filter") and setting.strings:
+                short = name.rpartition("/")[2]
+                found[short] = Filter(path, setting.line, short, setting.raw, setting.strings, setting.inside, known)
+    return list(found.values())
+
+
+def _uses_devices_file(root: Root) -> bool:
+    value = ""
+    for path in LVM:
+        text = files.text(root, path)
+        setting = lvmconf.settings(text).get("devices/use_devicesfile") if text else None
+        value = setting.raw.partition("=")[2].strip() if setting else value
+    return value != "0"
+
+
+def _under_root(facts: Facts, block: Block) -> tuple[BlockDevice, ...] | Unknown:
+    mounts = facts.mounts
+    if isinstance(mounts, Unknown):
+        return mounts
+    mount = mounts.at("/")
+    top = (block.numbered(mount.number) or next(iter(block.by_name.get(mount.source, ())), None)) if mount else None
+    return block.stack(top) if top else Unknown("the device of the root file system cannot be told")
 
 
 def probe(facts: Facts) -> Stacks:
-    """Kinds from the block devices; lvm.conf, the devices file and mdadm.conf as they are."""
-    block = facts.block
+    """Read the configuration of LVM and md, and what stands on it."""
+    root, block = facts.root, facts.block
+    if not files.is_dir(root, "/etc"):
+        raise Undetermined("no /etc")
+    listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
+    entries = tracked(files.text(root, DEVICES_FILE) or "") if _uses_devices_file(root) else ()
     if isinstance(block, Unknown):
-        raise Undetermined(block.reason)
-    lvm_text = files.text(facts.root, LVM) or ""
-    md_path = next((path for path in MDADM if files.exists(facts.root, path)), MDADM[0])
-    md_text = files.text(facts.root, md_path) or ""
-    enabled = re.search(r"(?m)^[ \t]*use_devicesfile[ \t]*=[ \t]*0", lvm_text) is None
-    ids = devices_file(files.text(facts.root, DEVICES_FILE) or "") if enabled else ()
-    named = _named(block)
-    names = under(block, facts.mounts, "/")
-    kinds = tuple(sorted({device.kind for device in block.devices if device.name in names and device.kind in named}))
-    return Stacks(
-        named["lvm"], named["md"], named["multipath"], kinds, filters(lvm_text), lvm_text, ids, md_devices(md_text, md_path), md_text
-    )
-
-
-def _named(block: Block) -> dict[str, tuple[str, ...]]:
-    kinds: dict[str, tuple[str, ...]] = {"lvm": (), "md": (), "multipath": (), "crypt": ()}
-    for device in block.devices:
-        if device.kind in kinds:
-            kinds[device.kind] += (device.mapper or device.name,)
-    return kinds
-
-
-__all__ = ["Stacks", "filters", "devices_file", "md_devices", "name_prefix", "probe"]
+        return Stacks(tuple(_filters(root, block)), entries, tuple(listed), block, block, block)  # type: ignore[arg-type]
+    members = tuple(one for one in block.devices if one.fstype == "linux_raid_member")
+    below = _under_root(facts, block)
+    on_lvm = below if isinstance(below, Unknown) else any(one.kind == "lvm" for one in below)
+    on_md = below if isinstance(below, Unknown) else any(one.kind == "md" for one in below)
+    return Stacks(tuple(_filters(root, volumes(block))), entries, tuple(listed), members, on_lvm, on_md)  # type: ignore[arg-type]
