@@ -13,6 +13,8 @@ from migprep.root import Root
 LEFT = re.compile(r"(?:~|\.(?:bak|old|orig|rpmnew|rpmorig|rpmsave|dpkg-\w+|ucf-\w+|swp|save))$")
 
 UNITS = "/etc/systemd/system"
+#: Where some distributions start units without asking.
+SHIPPED = ("/usr/lib/systemd/system/multi-user.target.wants", "/lib/systemd/system/multi-user.target.wants")
 
 
 class Configuration(NamedTuple):
@@ -102,10 +104,11 @@ def masked(tree: Root, *units: str) -> bool:
 
 def enabled(tree: Root, *units: str) -> bool:
     """Whether one of `units` starts at boot. Where nothing says so of any unit, it counts as started."""
-    folders = [name for name in tree.names(UNITS) if name.endswith((".wants", ".requires"))]
+    own = tree.names(UNITS)
+    folders = [f"{UNITS}/{name}" for name in own if name.endswith((".wants", ".requires"))]
     if not folders:
         return not masked(tree, *units)
-    wanted = {name for folder in folders for name in tree.names(f"{UNITS}/{folder}")} | set(tree.names(UNITS))
+    wanted = {name for folder in folders + list(SHIPPED) for name in tree.names(folder)} | set(own)
     return any(unit in wanted and not masked(tree, unit) for unit in units)
 
 

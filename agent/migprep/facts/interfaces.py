@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from migprep import root, udevdb
 from migprep.facts import guarded, selection
 from migprep.facts.observed import observed
-from migprep.model import Unknown
+from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ class Interface(NamedTuple):
         return self.permanent_mac or ("" if self.master else self.mac)
 
     @property
+    def known_addresses(self) -> tuple[str, ...]:
+        """Its addresses. Raises Undetermined where nobody could look."""
+        if isinstance(self.addresses, Unknown):
+            raise Undetermined(self.addresses.reason)
+        return self.addresses
+
+    @property
     def is_card(self) -> bool:
         """A wired card, virtual or real, that the target will have another one for."""
         return self.is_physical and self.kind in ("ether", "infiniband")
@@ -85,17 +92,16 @@ class Interfaces(NamedTuple):
 
     @property
     def cards(self) -> tuple[Interface, ...]:
-        """The wired cards."""
-        return tuple(device for device in self.devices if device.is_card)
+        """The wired cards; not the second face that accelerated networking gives one (Azure, Hyper-V)."""
+        physical = {device.name for device in self.devices if device.is_physical}
+        return tuple(device for device in self.devices if device.is_card and device.master not in physical)
 
     @property
     def shared_macs(self) -> tuple[SharedMac, ...]:
         """Addresses that two cards have; a port that took over its bond's address is not meant."""
         found: dict[str, list[str]] = {}
-        names = {card.name for card in self.cards}
         for card in self.cards:
-            # Accelerated networking (Azure, Hyper-V) enslaves a second card of the same address to the first.
-            if card.own_mac.strip("0:") and card.master not in names:
+            if card.own_mac.strip("0:"):
                 found.setdefault(card.own_mac, []).append(card.name)
         return tuple(SharedMac(mac, tuple(names)) for mac, names in sorted(found.items()) if len(names) > 1)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from migprep import root
 from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
-from migprep.facts.configuration import Configuration
+from migprep.facts.configuration import Configuration, enabled
 from migprep.facts.interfaces import Interface, Interfaces
 from migprep.facts.udev import LinkFile, Rule, Udev
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
-from migprep.targets import Nic
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
@@ -24,6 +23,15 @@ BY_PLACE = ("eno1", "ens1", "enp1s0")
 LINKS_SINCE = 245
 #: Buses whose places systemd cannot name: what the kernel calls their cards stays (or becomes enX0 on Xen).
 PLACELESS = {"hv_netvsc": ("eth0",), "xen-netfront": ("eth0", "enX0"), "xen_netfront": ("eth0", "enX0")}
+
+
+class Nic(Protocol):
+    """What is known of a target's cards: modules (each ``a`` or ``a|b``), and whether the addresses move along."""
+
+    @property
+    def drivers(self) -> tuple[str, ...]: ...
+    @property
+    def keeps_mac(self) -> bool: ...
 
 
 class Pin(NamedTuple):
@@ -57,6 +65,7 @@ class Card(NamedTuple):
     has_own_mac: bool  # no other card has its address
     version: int  # of systemd
     defaults: tuple[str, ...]  # what the .link file that counts now sets beside the name
+    automatic: bool  # NetworkManager gives an address to cards that nothing is configured for
 
     @property
     def name(self) -> str:
@@ -77,6 +86,18 @@ class Card(NamedTuple):
     def is_configured(self) -> bool:
         """Whether anything at all is configured for it."""
         return bool(self.configurations)
+
+    @property
+    def has_unexplained_address(self) -> bool:
+        """Whether it has an address beyond its own wire, and nothing that is understood here gives it one."""
+        if self.configurations or self.automatic or self.device.master:
+            return False
+        return any(not address.startswith(("fe80:", "169.254.")) for address in self.device.known_addresses)
+
+    @property
+    def shown_addresses(self) -> str:
+        """Its addresses in words."""
+        return " ".join(self.device.known_addresses)
 
     def name_changes_on(self, nic: Nic) -> bool:
         """Whether it surely or possibly has another name on a target with such cards."""
@@ -273,6 +294,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
     configurations = tuple(_assigned(found, interfaces))
     by_place = _names_by_place(interfaces, udev, tree)
     shared = {name for one in interfaces.shared_macs for name in one.names}
+    automatic = bool(tree.names("/etc/NetworkManager")) and enabled(tree, "NetworkManager.service")
     eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
     cards = []
     for device in interfaces.cards:
@@ -291,6 +313,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 has_own_mac=device.name not in shared,
                 version=udev.version,
                 defaults=link[0].kept if link else (),
+                automatic=automatic,
             )
         )
     here = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac)}
