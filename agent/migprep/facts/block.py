@@ -198,7 +198,7 @@ class Block(NamedTuple):
         if device.kind in STACKED:
             return ""
         for tag, text in (("UUID", device.uuid), ("PARTUUID", device.partuuid), ("LABEL", device.label)):
-            if text and len(self.by_name.get(f"{tag}={text}", ())) == 1:
+            if text and len(self.by_name.get(f"{tag}={_normal(tag, text)}", ())) == 1:
                 return f"{tag}={text}" if " " not in text else ""
         return ""
 
