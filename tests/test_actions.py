@@ -19,6 +19,10 @@ DEP = (
 LISTING = b"# tool: initramfs-tools\n# compression: zstd\nusr/lib/modules/6.1/kernel/fs/ext4.ko.xz\n"
 
 
+def unable(name: str, place: Files | Tree) -> str:
+    return actions.unable(name, Facts(place), place)
+
+
 def debian(**more: bytes | str) -> Files:
     return Files({
         "/lib/modules/6.1/modules.dep": DEP, "/boot/initrd.img-6.1": b"image", "/migprep/initramfs/boot/initrd.img-6.1": LISTING,
@@ -40,7 +44,7 @@ def debian(**more: bytes | str) -> Files:
 )
 def test_each_kernel_has_its_image(files: dict[str, bytes | str], expected: Image) -> None:
     place = Files({"/lib/modules/6.1/modules.dep": DEP, "/lib/modules/5.0/build": b"", **files})
-    assert actions.images(place) == (expected,)
+    assert actions.images(Facts(place)) == (expected,)
 
 
 def test_kdump_and_rescue_images_are_left_alone() -> None:
@@ -52,12 +56,12 @@ def test_kdump_and_rescue_images_are_left_alone() -> None:
             "/usr/bin/dracut": b"",
         }
     )
-    assert actions.images(place) == ()
-    assert "no initramfs" in actions.unable("initramfs", place)
+    assert actions.images(Facts(place)) == ()
+    assert "no initramfs" in unable("initramfs", place)
 
 
 def test_a_machine_without_any_tool_needs_no_image() -> None:
-    assert actions.unable("initramfs", Files({"/lib/modules/6.1/modules.dep": DEP})) == ""
+    assert unable("initramfs", Files({"/lib/modules/6.1/modules.dep": DEP})) == ""
 
 
 def test_an_image_is_built_beside() -> None:
@@ -69,7 +73,7 @@ def test_an_image_is_built_beside() -> None:
 
 def test_the_image_is_foreseen_from_the_configuration() -> None:
     place = debian(**{"/etc/initramfs-tools/modules": b"# a comment\nvirtio-blk opt=1 # why\nnosuch\n"})
-    assert actions.asked(place, actions.images(place)[0]) == ("virtio_blk",)
+    assert actions.asked(place, actions.images(Facts(place))[0]) == ("virtio_blk",)
     listing = actions.imagined(("initramfs",), Facts(place))["/migprep/initramfs/boot/initrd.img-6.1"].decode()
     assert listing.startswith("# tool: initramfs-tools\n# compression: zstd\n")
     assert "usr/lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.xz\n" in listing
@@ -136,8 +140,8 @@ def test_only_generated_menus_are_regenerated() -> None:
     build = actions.builds(("grub-menu",), Facts(place), place)[0]
     assert build.path == "/boot/grub/grub.cfg"
     assert build.command == "env GRUB_DISABLE_OS_PROBER=true grub-mkconfig -o /boot/grub/.grub.cfg.migprep-new"
-    assert "no boot menu" in actions.unable("grub-menu", Files({"/boot/grub/grub.cfg": b"menuentry x {}\n"}))
-    assert "no action" in actions.unable("reboot", place)
+    assert "no boot menu" in unable("grub-menu", Files({"/boot/grub/grub.cfg": b"menuentry x {}\n"}))
+    assert "no action" in unable("reboot", place)
 
 
 def test_in_a_directory_the_tools_of_the_directory_run(tmp_path: Path) -> None:
@@ -147,7 +151,7 @@ def test_in_a_directory_the_tools_of_the_directory_run(tmp_path: Path) -> None:
     tree = Tree(str(tmp_path))
     assert actions.builds(("grub-menu",), Facts(tree), tree)[0].argv[:2] == ("chroot", str(tmp_path))
     (tmp_path / "usr/sbin/grub-mkconfig").unlink()
-    assert "no grub-mkconfig" in actions.unable("grub-menu", tree)
+    assert "no grub-mkconfig" in unable("grub-menu", tree)
 
 
 def test_a_menu_that_grub_refuses_is_not_put_in_place(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprep import journal
@@ -17,6 +17,7 @@ BYTES = b"".join(map(journal.line, RECORDS))
 json = st.dictionaries(st.text(), st.text() | st.integers() | st.booleans() | st.lists(st.text()))
 
 
+@settings(deadline=None)
 @given(st.lists(json))
 def test_what_is_written_is_read(records: list[dict[str, object]]) -> None:
     content = b"".join(map(journal.line, records))
@@ -30,6 +31,7 @@ def test_a_torn_last_record_is_not_there(length: int) -> None:
     assert BYTES[:end] == b"".join(map(journal.line, records))
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(BYTES) - 1), st.integers(0, 255))
 def test_a_flipped_byte_is_never_believed(at: int, value: int) -> None:
     content = BYTES[:at] + bytes([value]) + BYTES[at + 1 :]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migprep import mend, plan, render, rules, targets
@@ -225,6 +225,7 @@ def test_ten_thousand_lines_are_linear(tmp_path: Path) -> None:
 # --- render ---
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(blacklist_categories=()), max_size=60))
 def test_every_text_survives_a_template(text: str) -> None:
     environment = render.environment("/nowhere")
@@ -256,6 +257,7 @@ def patched(folder: Path, before: str | None, after: str | None) -> bytes | None
 
 
 @pytest.mark.skipif(not shutil.which("patch"), reason="needs patch(1)")
+@settings(deadline=None)
 @given(before=content, after=content)
 def test_patch_applies(tmp_path_factory: pytest.TempPathFactory, before: str, after: str) -> None:
     if before == after or not before or not after:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import process, root
-from migprep.model import MigprepError
+from migprep.model import MigprepError, Unknown
 from migprep.root import Root, Tree
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
+    from migprep.facts.initramfs import Boot
 
 #: What a rule may name under `then`.
 NAMES = ("initramfs", "grub-menu")
@@ -73,9 +74,7 @@ def builds(names: tuple[str, ...], facts: Facts, place: Root) -> tuple[Build, ..
     found: list[Build] = []
     for name in NAMES:
         if name in names:
-            found += (
-                _image_builds(facts.root, prefix, has) if name == "initramfs" else _menu_builds(facts.root, prefix, has)
-            )
+            found += _image_builds(facts, prefix, has) if name == "initramfs" else _menu_builds(facts.root, prefix, has)
     return tuple(found)
 
 
@@ -86,8 +85,8 @@ def _has(place: Root) -> Has:
     return lambda command: command in ("mkinitramfs", "dracut", "mkinitcpio", "grub-mkconfig")
 
 
-def unable(name: str, place: Root) -> str:
-    """Why the action cannot be run here; "" when it can. Raises nothing."""
+def unable(name: str, facts: Facts, place: Root) -> str:
+    """Why the action cannot be run on the machine `place`; "" when it can. Raises nothing."""
     if name not in NAMES:
         return f"there is no action {name!r}"
     if _boot_is_missing(place):
@@ -96,7 +95,7 @@ def unable(name: str, place: Root) -> str:
         if name == "grub-menu":
             _menu_builds(place, (), _has(place))
         else:
-            _image_builds(place, (), _has(place))
+            _image_builds(facts, (), _has(place))
     except MigprepError as error:
         return str(error)
     return ""
@@ -120,7 +119,7 @@ def imagined(names: tuple[str, ...], facts: Facts) -> dict[str, bytes]:
     if "initramfs" not in names:
         return {}
     found = {}
-    for image in images(facts.root):
+    for image in images(facts):
         try:
             inside = contents(facts, image.path)
         except MigprepError:
@@ -129,7 +128,9 @@ def imagined(names: tuple[str, ...], facts: Facts) -> dict[str, bytes]:
         if more:
             prefix = "usr/lib/modules" if any(one.startswith("usr/lib/modules/") for one in inside) else "lib/modules"
             lines = [*_head(facts.root, image), *inside, *(f"{prefix}/{image.kernel}/{path}" for path in more), ""]
-            found[f"{LISTINGS}{image.path}"] = "\n".join(lines).encode("utf-8", "surrogateescape")
+            named = {one.path for one in _boots(facts) if one.path and root.real(facts.root, one.path) == image.path}
+            for path in (image.path, *named):
+                found[f"{LISTINGS}{path}"] = "\n".join(lines).encode("utf-8", "surrogateescape")
     return found
 
 
@@ -154,8 +155,9 @@ class Image(NamedTuple):
     tool: str  # the family its name belongs to: initramfs-tools, dracut, mkinitcpio
 
 
-def images(place: Root) -> tuple[Image, ...]:
-    """The image in use of every installed kernel that has one, by version."""
+def images(facts: Facts) -> tuple[Image, ...]:
+    """The image in use of every installed kernel that has one, by version: by its name, else as the boot menu says."""
+    place = facts.root
     found: dict[str, Image] = {}
     for folder in MODULES:
         for kernel in place.names(folder):
@@ -163,7 +165,17 @@ def images(place: Root) -> tuple[Image, ...]:
                 image = _image(place, kernel, folder)
                 if image:
                     found[kernel] = image
+    for boot in _boots(facts):
+        name = boot.path.rpartition("/")[2]
+        if boot.path and "rescue" not in name and "kdump" not in name and not name.endswith(".efi"):
+            tool = "dracut" if isinstance(boot.image, Unknown) else boot.image.tool or "dracut"
+            found.setdefault(boot.kernel.version, Image(boot.kernel.version, root.real(place, boot.path), tool))
     return tuple(found[kernel] for kernel in sorted(found))
+
+
+def _boots(facts: Facts) -> tuple[Boot, ...]:
+    known = facts.initramfs
+    return () if isinstance(known, Unknown) else known.boots
 
 
 def _image(place: Root, kernel: str, folder: str) -> Image | None:
@@ -185,8 +197,9 @@ def _image(place: Root, kernel: str, folder: str) -> Image | None:
     return None
 
 
-def _image_builds(place: Root, prefix: tuple[str, ...], has: Has) -> list[Build]:
-    found = images(place)
+def _image_builds(facts: Facts, prefix: tuple[str, ...], has: Has) -> list[Build]:
+    place = facts.root
+    found = images(facts)
     if not found and any(_tool(one, place) for one in TOOLS):
         raise ActionError("no initramfs of an installed kernel was found in /boot (is it mounted?)")
     made = []

@@ -369,7 +369,7 @@ class _Maker:
         except Exception as error:  # a fault of ours must cost one fix, not the run
             self.reasons[rule.id] = f"internal error in its fix: {type(error).__name__}: {error}"
             return False
-        unable = "; ".join(filter(None, (actions.unable(name, self.place) for name in made.actions)))
+        unable = "; ".join(filter(None, (actions.unable(name, self.facts, self.place) for name in made.actions)))
         if unable:
             self.reasons[rule.id] = unable
             return False
