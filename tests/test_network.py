@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from migprep import targets
 from migprep.facts import (
@@ -195,3 +199,42 @@ def test_real_files_stay_as_they_are_but_for_the_address() -> None:
             text = path.read_bytes().decode("utf-8", "surrogateescape")
             kept = set(change(text).split("\n"))
             assert sum(line not in kept for line in text.split("\n")) <= 40, path
+
+
+def test_a_file_that_outlived_its_tool_says_nothing() -> None:
+    told = {
+        "/etc/network/interfaces": b"auto ens3\niface ens3 inet dhcp\n",
+        "/etc/netplan/a.yaml": b"network: {ethernets: {a: {}}}\n",
+    }
+    assert net_ifupdown.read(Files(told)) and net_netplan.read(Files(told))
+    other = {**told, "/usr/sbin/nologin": b""}
+    assert not net_ifupdown.read(Files(other)) and not net_netplan.read(Files(other))
+    both = {**other, "/usr/sbin/ifup": b"", "/usr/sbin/netplan": b""}
+    assert net_ifupdown.read(Files(both)) and net_netplan.read(Files(both))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"auto ens{n}\niface ens{n} inet dhcp\n address 10.0.0.1\n" for n in range(10_000)),
+        "iface \\\n" * 10_000,
+        "A='b\n" * 10_000,
+        '[Match\\\n"' * 10_000,
+        'ATTR{address}=="' * 10_000,
+    ],
+    ids=["stanzas", "continued", "quotes", "brackets", "tokens"],
+)
+def test_long_files_cost_no_square(text: str) -> None:
+    started = time.process_time()
+    for reader in READERS.values():
+        if reader is not READERS["netplan"]:
+            reader(text, "/etc/x")
+    assert time.process_time() - started < 20
+
+
+@given(
+    st.text(st.sampled_from(list("=[]{}:\"'\\ \n\t#!*,;$ab0/-")) | st.characters()), st.sampled_from(sorted(READERS))
+)
+def test_anything_is_read_or_refused(text: str, kind: str) -> None:
+    with contextlib.suppress(MigprepError):
+        READERS[kind](text, "/etc/x")

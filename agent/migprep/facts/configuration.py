@@ -112,6 +112,11 @@ def enabled(tree: Root, *units: str) -> bool:
     return any(unit in wanted and not masked(tree, unit) for unit in units)
 
 
+def installed(tree: Root, *programs: str) -> bool:
+    """Whether one of `programs` is there. Where no programs can be seen at all, it counts as there."""
+    return not root.is_dir(tree, "/usr/sbin") or any(root.exists(tree, path) for path in programs)
+
+
 def prefix(address: str, netmask: str) -> str:
     """10.0.0.5 and 255.255.255.0 (or 24, or nothing) as 10.0.0.5/24."""
     address = address.strip()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
-from migprep.facts.configuration import Configuration, below, masked, prefix, text
+from migprep.facts.configuration import Configuration, below, installed, masked, prefix, text
 from migprep.facts.selection import Selection, mac
 from migprep.formats import stanzas
 from migprep.root import Root
@@ -36,12 +36,18 @@ def parse(content: str, path: str = PATH) -> tuple[Configuration, ...]:
 
 def _configurations(files: list[tuple[str, tuple[stanzas.Line, ...]]]) -> tuple[Configuration, ...]:
     raised = {_bare(name) for _, lines in files for line in lines if _raises(line) for name in line.words[1:]}
+    patterns = {name for name in raised if any(sign in name for sign in "*?[")}
     found = []
     for path, lines in files:
+        options: dict[int, list[stanzas.Line]] = {}
+        for line in lines:
+            if line.words and not line.begins:
+                options.setdefault(line.stanza, []).append(line)
         for head in lines:
             if head.begins and head.words[0] == "iface" and len(head.words) > 1:
-                options = [line for line in lines if line.stanza == head.stanza and line is not head and line.words]
-                found.append(_configuration(path, head, options, raised))
+                name = head.words[1].lstrip("/")
+                at_boot = name in raised or any(_pattern(one, name) for one in patterns) or _raised(name, raised)
+                found.append(_configuration(path, head, options.get(head.stanza, []), at_boot))
     return tuple(found)
 
 
@@ -54,7 +60,7 @@ def _bare(name: str) -> str:
     return name.lstrip("/").partition("=")[0]
 
 
-def _configuration(path: str, head: stanzas.Line, options: list[stanzas.Line], raised: set[str]) -> Configuration:
+def _configuration(path: str, head: stanzas.Line, options: list[stanzas.Line], at_boot: bool) -> Configuration:
     name = head.words[1].lstrip("/")
     given = {line.words[0]: line.words[1:] for line in options}
     method = METHODS.get(head.words[3] if len(head.words) > 3 else "", "manual")
@@ -73,7 +79,7 @@ def _configuration(path: str, head: stanzas.Line, options: list[stanzas.Line], r
         gateway=(given.get("gateway") or ("",))[0],
         dns=tuple(dns),
         uses=tuple(dict.fromkeys((*below(name), *uses))),
-        at_boot=any(name == one or _pattern(one, name) for one in raised),
+        at_boot=at_boot,
         families=head.words[2:3],
     )
 
@@ -87,7 +93,11 @@ def _selection(name: str) -> Selection:
 def _pattern(pattern: str, name: str) -> bool:
     from fnmatch import fnmatchcase
 
-    return fnmatchcase(name, pattern) or fnmatchcase(pattern, name)
+    return fnmatchcase(name, pattern)
+
+
+def _raised(pattern: str, raised: set[str]) -> bool:
+    return any(sign in pattern for sign in "*?[") and any(_pattern(pattern, name) for name in raised)
 
 
 def _devices(words: tuple[str, ...]) -> list[str]:
@@ -99,6 +109,8 @@ def read(tree: Root) -> tuple[Configuration, ...]:
     """Everything that ifupdown would do at boot, or () where it is not in use."""
     if not root.exists(tree, PATH) or masked(tree, "networking.service"):
         return ()
+    if not installed(tree, "/usr/sbin/ifup", "/sbin/ifup"):
+        return ()  # the file outlives the package, on Ubuntu for one
     return _configurations(list(_files(tree, PATH, set())))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from migprep.facts.configuration import Configuration, text
+from migprep.facts.configuration import Configuration, installed, text
 from migprep.facts.selection import Selection, mac
 from migprep.model import Undetermined
 from migprep.root import Root
@@ -144,7 +144,7 @@ def read(tree: Root) -> tuple[Configuration, ...]:
     files: dict[str, str] = {}
     for folder in FOLDERS:
         files.update({name: f"{folder}/{name}" for name in tree.names(folder) if name.endswith(".yaml")})
-    if not files:
+    if not files or not installed(tree, "/usr/sbin/netplan", "/usr/lib/netplan/generate", "/lib/netplan/generate"):
         return ()
     network = merged([load(text(tree, path), path) for _, path in sorted(files.items())])
     found = configurations(network)
