@@ -156,12 +156,13 @@ class Stacks(NamedTuple):
 
     def lists_that_break(self, prefix: str) -> tuple[DeviceList, ...]:
         """The last DEVICE line of a file whose lines together leave out every disk called `prefix`."""
-        if not any(one.kind in ("disk", "partition") for one in self.members):
-            return ()
         words = [word for one in self.device_lists for word in one.words]
         if not words or any(word.lower() == "partitions" for word in words):
             return ()
-        names = [name for one in self.members for name in renamed(one.name, prefix)]
+        members = [one for one in self.members if one.kind in ("disk", "partition")]
+        if not members:
+            return ()
+        names = [name for one in members for name in renamed(one.name, prefix)]
         return () if any(fnmatchcase(name, word) for word in words for name in names) else self.device_lists[-1:]
 
     def accepting(self, text: str, items: tuple[Filter, ...], prefix: str) -> str:
