@@ -278,10 +278,9 @@ def unescape(text: str) -> str:
 
 def probe(facts: Facts) -> Block:
     """Read the udev database and /sys/class/block. Raises Undetermined when udev has told nothing."""
-    found = udevdb.devices(facts.root, "block")
     if not udevdb.has_database(facts.root):
         raise Undetermined(f"no udev database ({udevdb.DATABASE}): UUIDs and labels of disks cannot be read")
-    return collect(device_of(facts.root, one) for one in found)
+    return collect(device_of(facts.root, one) for one in udevdb.devices(facts.root, "block"))
 
 
 def collect(devices: Iterable[BlockDevice]) -> Block:

@@ -168,7 +168,7 @@ class Stacks(NamedTuple):
     def accepting(self, text: str, items: tuple[Filter, ...], prefix: str) -> str:
         """The text of lvm.conf with a pattern for `prefix` put first in each of `items`."""
         for item in sorted(items, key=lambda one: -one.at):
-            text = text[: item.at] + f'"{item.accepting(prefix)}", ' + text[item.at :]
+            text = f'{text[: item.at]} "{item.accepting(prefix)}",{text[item.at :]}'
         return text
 
     def listing(self, text: str, items: tuple[DeviceList, ...]) -> str:
