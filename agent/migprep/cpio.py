@@ -160,7 +160,8 @@ class Archive:
             name = take(length + (-(HEADER + length) & 3)).split(b"\0", 1)[0]
             if name == TRAILER:
                 return
-            path = name.decode("utf-8", "surrogateescape").lstrip("./") if name[:1] in b"./" else name.decode("utf-8", "surrogateescape")
+            # dracut's cpio writes ./usr, others usr: one form for both. A name may begin with a dot of its own.
+            path = (name[2:] if name[:2] == b"./" else name).lstrip(b"/").decode("utf-8", "surrogateescape")
             if size <= CONTENT and mode & 0o170000 == 0o100000 and self._wanted(path):
                 yield Entry(path, mode, size, take(size))
                 skip(-size & 3)
