@@ -265,7 +265,7 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
         lines += ["Not mended:"]
         for found, reason in made.unmended:
             lines += [*wrap(f"{found.rule}: {found.message}", "  ", "    "), *wrap(reason, "    why: ", "    ")]
-        lines += [""]
+        lines += ["By hand: migprep explain RULE", ""]
     if made.is_empty:
         lines += ["Nothing to change."]
     lines += [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple, cast
 
 from migprep import actions, evaluate, expr, render, root
 from migprep.facts import Facts, fact, guarded
-from migprep.model import Finding, MigprepError, Phase, Result, Safety, Status, Undetermined, Unknown, Verdict
+from migprep.model import Finding, MigprepError, Phase, Result, Safety, Severity, Status, Undetermined, Unknown, Verdict
 from migprep.root import Overlay, Root, Stat
 
 if TYPE_CHECKING:
@@ -46,12 +46,17 @@ class Plan(NamedTuple):
     results_before: tuple[Result, ...]
     results_after: tuple[Result, ...]
     mended: tuple[Finding, ...]
+    foreseen: dict[str, bytes]  # listings that stand for the images which the actions would make
     expected: tuple[Finding, ...] = ()  # of `mended`, those that only the outcome of an action can show
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.changes and not self.actions
+
+    def overlay(self, place: Root) -> Overlay:
+        """The machine as it would be."""
+        return Overlay(place, {**{one.path: one.after for one in self.changes}, **self.foreseen})
 
 
 class Wish(NamedTuple):
@@ -511,6 +516,7 @@ def _finished(maker: _Maker, before: dict[str, Result], wish: Wish) -> Plan:
     unmended = tuple(
         (one, _reason(rule, one, wish, maker.reasons))
         for rule in rules
+        if rule.severity is not Severity.INFO
         for one in maker.results[rule.id].findings
         if not one.waiver
     )
@@ -520,6 +526,7 @@ def _finished(maker: _Maker, before: dict[str, Result], wish: Wish) -> Plan:
         actions.builds(tuple(maker.actions), maker.facts, maker.place) if maker.actions else (), unmended,
         evaluate.verdict(rules, results_before), evaluate.verdict(rules, results_after), results_before, results_after,
         tuple(one for result in results_before for one in result.findings if one.fingerprint not in left),
+        maker.foreseen,
         tuple(one for findings in maker.expected.values() for one in findings),
     )  # fmt: skip
 

@@ -1,0 +1,97 @@
+"""Whole machines: planned, planned again, applied, judged again, and given back byte for byte."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.changing import NAME, Disk, snapshot
+from tests.test_rules import content, tree
+
+from migprep import apply, inspection, plan, targets
+from migprep.facts import Facts
+from migprep.process import Outcome
+from migprep.root import Files, Tree
+
+RULES = inspection.load_rules("/nowhere")[0]
+TARGETS = targets.load()
+MACHINES = {
+    "debian": ["debian", "sda", "boot-grub", "root-on-sda1", "net-eth0", "x-nvidia", "x-starts"],
+    "redhat": ["redhat", "sda", "sdb", "lvm", "net-ens3", "x-nvidia"],
+    "suse": ["suse", "sda", "md", "net-eth0-old-udev"],
+    "debian on LUKS": ["debian", "sda", "luks", "net-lan0"],
+}
+FSTAB = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sda5\tnone swap sw 0 0 # by name\r\n"
+
+
+def files(names: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in names:
+        found.update(tree(name))
+    found = {"/" + path.strip("/"): content(value) for path, value in found.items()}
+    found["/etc/fstab"] = FSTAB.encode()
+    return found
+
+
+def on_disk(folder: Path, given: dict[str, Any]) -> Tree:
+    for path, value in sorted(
+        given.items(), key=lambda item: (isinstance(item[1], bytes), len(item[0]))
+    ):  # links first
+        where = folder / path.strip("/")
+        where.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(value, str):
+            os.symlink(value, where)
+            target = (where.parent / value).resolve()
+            if path.startswith("/sys/") and folder.resolve() in target.parents:
+                target.mkdir(parents=True, exist_ok=True)
+        else:
+            where.write_bytes(value)
+    return Tree(str(folder))
+
+
+@pytest.mark.parametrize("target", ["kvm", "aws", "vmware"])
+@pytest.mark.parametrize("names", MACHINES.values(), ids=MACHINES)
+def test_the_second_plan_is_empty(names: list[str], target: str) -> None:
+    place = Files(files(names))
+    first = plan.plan(RULES, Facts(place), TARGETS[target], cutover=True)
+    again = plan.plan(RULES, Facts(first.overlay(place)), TARGETS[target], cutover=True)
+    assert again.is_empty, (again.changes, again.actions)
+    assert again.verdict_before is first.verdict_after
+    promised = {one.fingerprint for one in first.mended}
+    assert not promised & {one.fingerprint for result in again.results_before for one in result.findings}
+
+
+class Building(Disk):
+    """Runs no tool: the image that a command would build is the foreseen listing."""
+
+    foreseen: dict[str, bytes]
+
+    def run(self, argv: list[str], seconds: float) -> Outcome:
+        beside = next(one for one in argv if one.endswith("-new"))
+        path = beside.replace("/.", "/")[: -len(".migprep-new")]
+        Path(self.tree.base + beside).write_bytes(b"image")
+        listing = Path(f"{self.tree.base}/migprep/initramfs{beside}")
+        listing.write_bytes(self.foreseen.get(f"/migprep/initramfs{path}", b""))
+        return Outcome(0, b"", b"")
+
+
+@pytest.mark.parametrize("names", MACHINES.values(), ids=MACHINES)
+def test_applied_and_given_back(tmp_path: Path, names: list[str]) -> None:
+    given = files(names)
+    for path in [one[len("/migprep/initramfs") :] for one in given if one.startswith("/migprep/initramfs/")]:
+        given.setdefault(path, b"image")
+    given.update({f"/usr/bin/{one}": b"" for one in ("mkinitramfs", "dracut")})
+    place = on_disk(tmp_path, given)
+    made = plan.plan(RULES, Facts(place), TARGETS["kvm"], cutover=True)
+    before = {path: value for path, value in snapshot(place).items() if not path.startswith("/migprep")}
+    disk = Building(place)
+    disk.foreseen = made.foreseen
+    done = apply.apply(place, apply.Work(NAME, made.changes, made.builds, {}), lambda: [], disk)
+    assert done.code == 0, done.words
+    for change in made.changes:
+        where = Path(place.base + change.path)
+        assert (where.read_bytes() if where.exists() else None) == change.after
+    apply.undo(place, NAME)
+    assert {path: value for path, value in snapshot(place).items() if not path.startswith("/migprep")} == before
