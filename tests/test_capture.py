@@ -258,8 +258,8 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 def bomb() -> bytes:
-    """A thousand files of a megabyte, in a few kilobytes."""
-    return packed(*((f"etc/{number}", bytes(1 << 20)) for number in range(300)))
+    """Twelve files of a megabyte, in a few kilobytes."""
+    return packed(*((f"etc/{number}", bytes(1 << 20)) for number in range(12)))
 
 
 def long_name() -> bytes:
@@ -288,7 +288,7 @@ META = {"schema": capture.SCHEMA, "stats": {}, "listings": {}, "partial": {}, "u
         (lambda: packed(special("x", tarfile.LNKTYPE, "etc/fstab")), "neither file"),
         (lambda: packed(special("x", tarfile.CHRTYPE)), "neither file"),
         (lambda: packed(special("x", tarfile.FIFOTYPE)), "neither file"),
-        (lambda: packed(("x", bytes(17 << 20))), "larger than"),
+        (lambda: packed(("x", bytes(5 << 20))), "larger than"),
         (bomb, "more than"),
         (long_name, "capture"),
         (lambda: packed(("migprep/meta.json", b"{")), "damaged"),
@@ -302,7 +302,11 @@ META = {"schema": capture.SCHEMA, "stats": {}, "listings": {}, "partial": {}, "u
         (lambda: packed(("migprep/meta.json", json.dumps({**META, "listings": {"/x": [1]}}).encode())), "damaged"),
     ],
 )
-def test_traps_are_refused(make: Callable[[], bytes], told: str, tmp_path: Path) -> None:
+def test_traps_are_refused(
+    make: Callable[[], bytes], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "TOTAL", 8 << 20)
+    monkeypatch.setattr(capture, "SINGLE", 4 << 20)
     path = tmp_path / "trap.tgz"
     path.write_bytes(make())
     with pytest.raises(capture.CaptureError, match=told):
