@@ -1,5 +1,7 @@
 """The device database: the same devices from libudev and from its files."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from migprep.facts import Facts
 from migprep.model import Undetermined
 from migprep.root import Files, Tree
 
+AGENT = Path(__file__).parent.parent / "agent"
 TREES = Path(__file__).parent / "trees"
 
 
@@ -53,10 +56,25 @@ def test_what_stands_on_what():
     assert {one.bus for one in block.disks} == {"ata"}
 
 
-def test_live_and_by_files_agree():
+@pytest.mark.parametrize("subsystem", ["block", "net"])
+def test_live_and_by_files_agree(subsystem):
     live, plain = Tree("/", live=True), Tree("/")
-    if not udevdb.has_database(live):
-        pytest.skip("no udev database here")
-    one, other = udevdb.devices(live, "block"), udevdb.devices(plain, "block")
+    one, other = udevdb.devices(live, subsystem), udevdb.devices(plain, subsystem)
     assert [device.name for device in one] == [device.name for device in other]
     assert [sorted(device.links) for device in one] == [sorted(device.links) for device in other]
+
+
+def test_libudev_is_asked_without_starting_a_program():
+    """In an interpreter of its own, for the library may be loaded here already."""
+    code = """if True:
+        import subprocess
+        def refuse(*a, **k): raise AssertionError("a program was started")
+        subprocess.Popen.__init__ = refuse
+        from migprep import udevdb
+        assert udevdb._asked("block") is not None
+    """
+    pytest.importorskip("pyudev")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(AGENT)})
+    if "AssertionError" in done.stderr and "program" not in done.stderr:
+        pytest.skip("no libudev here")
+    assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from migprep import root as files
 from migprep.model import Undetermined
@@ -41,9 +41,7 @@ def has_database(root: Root) -> bool:
 def _asked(subsystem: str) -> tuple[Device, ...] | None:
     """What libudev says, or None where pyudev or libudev is missing."""
     try:
-        import pyudev
-
-        context = pyudev.Context()
+        context = _context()
     except (ImportError, OSError):
         return None
     found = [
@@ -51,6 +49,21 @@ def _asked(subsystem: str) -> tuple[Device, ...] | None:
         for device in context.list_devices(subsystem=subsystem)
     ]
     return tuple(sorted(found))
+
+
+def _context() -> Any:
+    """A connection to libudev. Raises ImportError or OSError where there is none."""
+    import ctypes.util
+
+    search = ctypes.util.find_library
+    # The search would start ldconfig or a compiler for a name that is the same on every Linux since udev 183.
+    ctypes.util.find_library = lambda name: "libudev.so.1" if name == "udev" else search(name)
+    try:
+        import pyudev
+
+        return pyudev.Context()
+    finally:
+        ctypes.util.find_library = search
 
 
 def _read(root: Root, subsystem: str, name: str) -> Device:
