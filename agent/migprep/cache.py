@@ -37,7 +37,9 @@ class Cache:
         path = self._path(key)
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as stream:
+            with open(
+                os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w"
+            ) as stream:
                 json.dump({"key": key, "identity": identity, "value": value}, stream)
             os.replace(f"{path}.new", path)
         except OSError:

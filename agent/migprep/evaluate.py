@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from migprep import expr
 from migprep.facts import Facts
@@ -47,7 +47,10 @@ def _judged(rule: Rule, target: Target, items: Iterable[object], names: dict[str
 def _finding(rule: Rule, names: dict[str, object]) -> Finding:
     evidence = tuple(
         Evidence(
-            expr.render(one.path, names), _line(one.line, names), expr.render(one.observed, names), expr.render(one.expected, names)
+            expr.render(one.path, names),
+            _line(one.line, names),
+            expr.render(one.observed, names),
+            expr.render(one.expected, names),
         )
         for one in rule.evidence
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class MigprepError(Exception):
@@ -30,10 +30,10 @@ class Unknown:
     def __init__(self, reason: str) -> None:
         object.__setattr__(self, "reason", reason)
 
-    def _raise(self, *_: object) -> object:
+    def _raise(self, *_: object) -> Any:
         raise Undetermined(self.reason)
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         raise Undetermined(self.reason)
@@ -52,7 +52,7 @@ class Unknown:
     def __repr__(self) -> str:
         return f"Unknown({self.reason!r})"
 
-    __iter__ = __len__ = __contains__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = _raise  # type: ignore[assignment]
+    __iter__ = __len__ = __contains__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = _raise
 
 
 class Severity(Enum):

@@ -196,7 +196,7 @@ class Tree:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             stream.close()
             raise Unreadable(f"{path} is not a regular file")
-        return io.BufferedReader(_Readable(stream, path))
+        return io.BufferedReader(_Readable(stream, path))  # type: ignore[type-var]
 
 
 class _Readable(io.RawIOBase):
@@ -290,7 +290,14 @@ class Overlay:
         where = real(self, path)
         names = set(self.base.names(where)) | set(self._new.names(where))
         prefix = where.rstrip("/") + "/"
-        return sorted(names - {gone[len(prefix) :] for gone, content in self.changes.items() if content is None and gone.startswith(prefix)})
+        return sorted(
+            names
+            - {
+                gone[len(prefix) :]
+                for gone, content in self.changes.items()
+                if content is None and gone.startswith(prefix)
+            }
+        )
 
     def open(self, path: str) -> BinaryIO:
         where = real(self, path)
@@ -304,9 +311,7 @@ class Overlay:
 
 def _stat(found: os.stat_result) -> Stat:
     mode = found.st_mode
-    kind = (
-        "file" if stat.S_ISREG(mode) else "dir" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "other"
-    )
+    kind = "file" if stat.S_ISREG(mode) else "dir" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "other"
     return Stat(kind, found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev, stat.S_IMODE(mode))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from migprep import data, expr
-from migprep.model import Link, MigprepError, Mend, Phase, Safety, Severity
+from migprep.model import Link, Mend, MigprepError, Phase, Safety, Severity
 
 BLOCKS = ("boot", "network", "data")
 
@@ -121,7 +121,9 @@ def _fix(content: object) -> Fix:
     given = _mapping(content, "fix")
     _members(given, frozenset({"title", "safety", "phase"}), FIX, "fix.")
     return Fix(
-        Mend(_text(given, "title"), _choice(Safety, given["safety"], "safety"), _choice(Phase, given["phase"], "phase")),
+        Mend(
+            _text(given, "title"), _choice(Safety, given["safety"], "safety"), _choice(Phase, given["phase"], "phase")
+        ),
         _optional(given, "only_if"),
         expr.compile_text(_text(given, "file")) if "file" in given else None,
         str(given.get("template", "")),

@@ -10,29 +10,71 @@ from migprep.root import Root
 
 if TYPE_CHECKING:
     from migprep.cache import Cache
+    from migprep.facts import (  # the aliases make them members of this package to type checkers
+        arguments as arguments,
+    )
     from migprep.facts import (
-        arguments,
-        block,
-        bootloader,
-        cpu,
-        crypttab,
-        display,
-        firmware,
-        fstab,
-        identity,
-        initramfs,
-        interfaces,
-        kernels,
-        modprobe,
-        mounts,
-        network,
-        resolver,
-        stacks,
-        startup,
-        swaps,
-        system,
-        udev,
-        virtualization,
+        block as block,
+    )
+    from migprep.facts import (
+        bootloader as bootloader,
+    )
+    from migprep.facts import (
+        cpu as cpu,
+    )
+    from migprep.facts import (
+        crypttab as crypttab,
+    )
+    from migprep.facts import (
+        display as display,
+    )
+    from migprep.facts import (
+        firmware as firmware,
+    )
+    from migprep.facts import (
+        fstab as fstab,
+    )
+    from migprep.facts import (
+        identity as identity,
+    )
+    from migprep.facts import (
+        initramfs as initramfs,
+    )
+    from migprep.facts import (
+        interfaces as interfaces,
+    )
+    from migprep.facts import (
+        kernels as kernels,
+    )
+    from migprep.facts import (
+        modprobe as modprobe,
+    )
+    from migprep.facts import (
+        mounts as mounts,
+    )
+    from migprep.facts import (
+        network as network,
+    )
+    from migprep.facts import (
+        resolver as resolver,
+    )
+    from migprep.facts import (
+        stacks as stacks,
+    )
+    from migprep.facts import (
+        startup as startup,
+    )
+    from migprep.facts import (
+        swaps as swaps,
+    )
+    from migprep.facts import (
+        system as system,
+    )
+    from migprep.facts import (
+        udev as udev,
+    )
+    from migprep.facts import (
+        virtualization as virtualization,
     )
 
 T = TypeVar("T")

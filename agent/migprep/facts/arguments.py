@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
 DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
 #: Arguments that are left out of every report: their value may be a secret.
-ASSIGNMENT = re.compile(r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)=(?P<value>\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s#]*)")
+ASSIGNMENT = re.compile(
+    r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)=(?P<value>\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s#]*)"
+)
 SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY", "GRUB_CMDLINE_LINUX_XEN_REPLACE",
          "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT", "DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
 
@@ -147,7 +149,12 @@ def probe(facts: Facts) -> Arguments:
 
 
 def _named(
-    path: str, store: str, words: tuple[cmdline.Word, ...], block: Block | Unknown, is_default: bool = False, has_initrd: bool = True
+    path: str,
+    store: str,
+    words: tuple[cmdline.Word, ...],
+    block: Block | Unknown,
+    is_default: bool = False,
+    has_initrd: bool = True,
 ) -> tuple[Argument, ...]:
     found = []
     for word in words:
@@ -155,7 +162,9 @@ def _named(
         if spec:
             device = block if isinstance(block, Unknown) else block.reference(spec)
             end = word.start + len(spec) if word.key == "cryptdevice" else word.end
-            found.append(Argument(path, store, word.key, spec, word.line, word.start, end, device, is_default, has_initrd))
+            found.append(
+                Argument(path, store, word.key, spec, word.line, word.start, end, device, is_default, has_initrd)
+            )
     return tuple(found)
 
 
@@ -182,7 +191,9 @@ def _menus(facts: Facts, block: Block | Unknown) -> list[Store]:
     return [Store(path, files.text(facts.root, path) or "", named) for path, named in stores.items()]
 
 
-def _kernelopts(root: Root, block: Block | Unknown, is_default: bool, known: dict[str, tuple[Argument, ...]]) -> dict[str, tuple[Argument, ...]]:
+def _kernelopts(
+    root: Root, block: Block | Unknown, is_default: bool, known: dict[str, tuple[Argument, ...]]
+) -> dict[str, tuple[Argument, ...]]:
     from migprep.facts.bootloader import ENVIRONMENTS
 
     for path in ENVIRONMENTS:

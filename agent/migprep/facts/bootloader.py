@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 #: Where each loader keeps its menu.
 GRUB = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
 LEGACY = ("/boot/grub/menu.lst", "/boot/grub/grub.conf", "/boot/boot/grub/menu.lst", "/boot/boot/grub/grub.conf")
-EXTLINUX = ("/boot/extlinux/extlinux.conf", "/boot/syslinux/syslinux.cfg", "/boot/syslinux/extlinux.conf", "/boot/extlinux.conf", "/extlinux.conf", "/boot/extlinux/syslinux.cfg")
+EXTLINUX = (
+    "/boot/extlinux/extlinux.conf",
+    "/boot/syslinux/syslinux.cfg",
+    "/boot/syslinux/extlinux.conf",
+    "/boot/extlinux.conf",
+    "/extlinux.conf",
+    "/boot/extlinux/syslinux.cfg",
+)
 LILO = ("/etc/lilo.conf", "/etc/elilo.conf", "/boot/efi/efi/redhat/elilo.conf")
 ENVIRONMENTS = ("/boot/grub/grubenv", "/boot/grub2/grubenv")
 ESPS = ("/boot/efi", "/efi", "/boot")
@@ -70,10 +77,18 @@ def probe(facts: Facts) -> BootLoader:
     if not files.is_dir(root, "/boot"):
         raise Undetermined("no /boot")
     root.names("/boot")  # raises where it may not be read
-    esp = next((place for place in ESPS if files.is_dir(root, f"{place}/EFI") or files.is_dir(root, f"{place}/efi")), "")
+    esp = next(
+        (place for place in ESPS if files.is_dir(root, f"{place}/EFI") or files.is_dir(root, f"{place}/efi")), ""
+    )
     loaders = _loaders(root, esp)
     saved = environment(root).get("saved_entry", "")
-    for kind, find in (("grub", _grub), ("systemd-boot", _systemd_boot), ("grub-legacy", _legacy), ("extlinux", _extlinux), ("lilo", _lilo)):
+    for kind, find in (
+        ("grub", _grub),
+        ("systemd-boot", _systemd_boot),
+        ("grub-legacy", _legacy),
+        ("extlinux", _extlinux),
+        ("lilo", _lilo),
+    ):
         path, entries = find(root, saved)
         if entries:
             return BootLoader(kind, path, entries, esp, loaders, saved)
@@ -103,7 +118,9 @@ def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str) -> tupl
 
 
 def _same(one: bootmenu.Entry, chosen: bootmenu.Entry | None) -> bool:
-    return chosen is not None and (one == chosen or bool(chosen.name and one.name == chosen.name and one.place == chosen.place))
+    return chosen is not None and (
+        one == chosen or bool(chosen.name and one.name == chosen.name and one.place == chosen.place)
+    )
 
 
 def _grub(root: Root, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
@@ -154,7 +171,11 @@ def blocks(root: Root, wanted: str, only: str = "") -> tuple[MenuEntry, ...]:
                 if entry:
                     found.append((f"{folder}/{name}", entry))
     newest = sorted(found, key=lambda one: ("rescue" not in one[1].name, numbers(one[1].version or one[1].name)))
-    chosen = [one for one in newest if wanted and (fnmatchcase(one[1].name, wanted) or fnmatchcase(f"{one[1].name}.conf", wanted))]
+    chosen = [
+        one
+        for one in newest
+        if wanted and (fnmatchcase(one[1].name, wanted) or fnmatchcase(f"{one[1].name}.conf", wanted))
+    ]
     default = (chosen or newest)[-1] if found else None
     return tuple(MenuEntry(path, entry, (path, entry) == default) for path, entry in found)
 
@@ -169,8 +190,6 @@ def _loaders(root: Root, esp: str) -> tuple[str, ...] | Unknown:
         return ()
     top = f"{esp}/EFI" if files.is_dir(root, f"{esp}/EFI") else f"{esp}/efi"
     try:
-        return tuple(
-            f"{folder}/{name}".lower() for folder in root.names(top) for name in root.names(f"{top}/{folder}")
-        )
+        return tuple(f"{folder}/{name}".lower() for folder in root.names(top) for name in root.names(f"{top}/{folder}"))
     except files.Unreadable as error:
         return Unknown(str(error))

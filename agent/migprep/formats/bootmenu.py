@@ -53,7 +53,9 @@ def version_of(path: str) -> str:
     return found.group(1) if found and found.group(1)[:1].isdigit() else ""
 
 
-LINUX = re.compile(r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)")
+LINUX = re.compile(
+    r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)"
+)
 INITRD = re.compile(r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<path>\S*(?:init|img)\S*)")
 ENTRY = re.compile(r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)")
 DEFAULT = re.compile(r"[ \t]*set[ \t]+default=[\"']?(?P<value>[^\"'\n]*)")
@@ -94,7 +96,9 @@ def grub(text: str) -> Menu:
                 counters.append(0)
         elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
             start = offset + kernel.start("args")
-            entries.append(Entry(title, name, place, kernel.group("kernel"), "", number, start, offset + kernel.end("args")))
+            entries.append(
+                Entry(title, name, place, kernel.group("kernel"), "", number, start, offset + kernel.end("args"))
+            )
         elif initrd and entries and not entries[-1].initrd and entries[-1].place == place:
             entries[-1] = entries[-1]._replace(initrd=initrd.group("path"))
         depth += line.count("{") - line.count("${") - line.count("}") + len(re.findall(r"\$\{[^}]*\}", line))
@@ -120,9 +124,13 @@ def legacy(text: str) -> Menu:
             args = (offset + kernel.start("args"), offset + kernel.end("args"))
             entries.append(Entry(title, "", str(max(count, 0)), kernel.group("kernel"), "", number, *args))
         elif kopt:
-            entries.append(Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args")))
+            entries.append(
+                Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args"))
+            )
         elif word in ("initrd", "module") and entries and not entries[-1].initrd:
-            entries[-1] = entries[-1]._replace(initrd=next((part for part in rest.split() if not part.startswith("--")), ""))
+            entries[-1] = entries[-1]._replace(
+                initrd=next((part for part in rest.split() if not part.startswith("--")), "")
+            )
     return Menu(tuple(entries), default)
 
 
@@ -186,9 +194,14 @@ def lilo(text: str) -> Menu:
         kernel = rest if word == "image" else kernel
         if word == "label":
             label = rest
-            entries = [one._replace(name=label, title=label) if one.kernel == kernel and not one.name else one for one in entries]
+            entries = [
+                one._replace(name=label, title=label) if one.kernel == kernel and not one.name else one
+                for one in entries
+            ]
         if word in ("root", "append"):
             start = found.start("word") if word == "root" else found.start("rest") + (found.group("rest")[:1] in "\"'")
             end = found.end("rest") - (word == "append" and found.group("rest")[-1:] in "\"'")
-            entries.append(Entry("", "", str(len(entries)), kernel, "", number, offset + start, offset + max(start, end)))
+            entries.append(
+                Entry("", "", str(len(entries)), kernel, "", number, offset + start, offset + max(start, end))
+            )
     return Menu(tuple(entries), default)
