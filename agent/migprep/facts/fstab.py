@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from migprep.facts.mounts import Mounts
 
 PATH = "/etc/fstab"
+#: Options whose value is a device: btrfs(5), xfs(5), ext4(5).
+OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path"})
 
 
 class Entry(NamedTuple):
@@ -85,6 +87,15 @@ class Entry(NamedTuple):
         """Whether fsck looks at the device before the mount (sixth field)."""
         passes = self.text.fields[5] if len(self.text.fields) > 5 else "0"
         return passes.lstrip("0") != "" and self.fstype not in ("xfs", "btrfs")
+
+    @property
+    def option_device(self) -> str:
+        """A further device that an option names by a name that changes (btrfs, XFS and ext4 take some); else ""."""
+        for option in self.options:
+            key, _, value = option.partition("=")
+            if key in OPTION_DEVICES and unresolved(value, "", Unknown("")).is_volatile:
+                return value
+        return ""
 
     @property
     def can_be_renamed(self) -> bool:
