@@ -41,7 +41,7 @@ DIRECTIVE = re.compile(r"\s*([A-Z][A-Za-z]+)\s*=")
 def parse(path: str, text: str) -> Iterator[Mention]:
     """All mentions of disk devices in one file, in order."""
     variables: dict[str, list[Mention]] = {}
-    found = []
+    found: list[Mention] = []
     for number, line in enumerate(text.split("\n"), 1):
         if len(found) > MENTIONS:
             break  # the caller tells the gap
