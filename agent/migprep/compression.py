@@ -1,8 +1,9 @@
-"""Decompress streams in bounded memory: gzip, xz, lzma, bzip2, zstd and LZ4 as the kernel reads them (lib/decompress.c)."""
+"""Decompress streams in bounded memory, in the formats that the kernel reads (lib/decompress.c)."""
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Iterator, Union
+from collections.abc import Iterator
+from typing import Any, Protocol, Union
 
 from migprep.model import Undetermined
 
@@ -26,10 +27,17 @@ def kind(head: bytes) -> str:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
 
 
+class Raw(Protocol):
+    """A file, as far as it is needed."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, whence: int, /) -> int: ...
+
+
 class Source:
     """A file read forwards, to which a reader can give back what it took too much of."""
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: Raw) -> None:
         self._raw = raw
         self._pending = b""
 
@@ -51,6 +59,11 @@ class Source:
             self._pending += more
         return self._pending[:size]
 
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes, fewer at the end; without a second copy of what is read."""
+        held, self._pending = self._pending[:size], self._pending[size:]
+        return held + self._raw.read(size - len(held)) if len(held) < size else held
+
     def skip(self, size: int) -> None:
         """Leave out `size` bytes, without reading those that are not needed."""
         held = len(self._pending)
@@ -62,9 +75,10 @@ class Source:
 
 
 def expand(source: Source, name: str) -> Iterator[Block]:
-    """The blocks of one compressed stream; what follows it stays in `source`. A block is valid until the next is asked for.
+    """The blocks of one compressed stream; what follows it stays in `source`.
 
-    Raises Broken, and Undetermined where this machine has no means for the format.
+    A block is valid until the next is asked for. Raises Broken, and Undetermined where this
+    machine has no means for the format.
     """
     if name == "gzip":
         return _gzip(source)
@@ -101,6 +115,7 @@ def _gzip(source: Source) -> Iterator[Block]:
 
 def _engine(source: Source, name: str) -> Iterator[Block]:
     engine: Any
+    faults: tuple[type[Exception], ...]
     if name == "bzip2":
         import bz2
 
@@ -227,12 +242,11 @@ def _lz4_library(source: Source, library: Any) -> Iterator[Block]:
                 continue
             return
         source.skip(4)
-        data = source.peek(size)
+        data = source.take(size)
         if len(data) < size:
             raise Broken("the LZ4 stream is cut short")
         made = library.LZ4_decompress_safe(data, space, size, LZ4_BLOCK)
         if made < 0:
             raise Broken("the LZ4 stream is damaged")
-        source.skip(size)
         del data
         yield view[:made]

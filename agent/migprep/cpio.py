@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, Callable, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Callable, NamedTuple
 
 from migprep import compression
-from migprep.compression import Block, Broken, Source
+from migprep.compression import Block, Broken, Raw, Source
 
 #: newc without and with checksums; both end with an entry of this name (initramfs-buffer-format.rst).
 MAGIC = (b"070701", b"070702")
@@ -126,7 +127,7 @@ class _Reader:
 class Archive:
     """The entries of an initramfs, and how its parts were compressed (complete once all entries were read)."""
 
-    def __init__(self, raw: BinaryIO, wanted: Callable[[str], bool] = lambda path: False) -> None:
+    def __init__(self, raw: Raw, wanted: Callable[[str], bool] = lambda path: False) -> None:
         self._reader = _Reader(Source(raw))
         self._wanted = wanted
 
@@ -161,7 +162,8 @@ class Archive:
             if name == TRAILER:
                 return
             # dracut's cpio writes ./usr, others usr: one form for both. A name may begin with a dot of its own.
-            path = (name[2:] if name[:2] == b"./" else name).lstrip(b"/").decode("utf-8", "surrogateescape")
+            path = name.decode("utf-8", "surrogateescape")
+            path = path[2:] if path[:2] == "./" else path.lstrip("/")
             if size <= CONTENT and mode & 0o170000 == 0o100000 and self._wanted(path):
                 yield Entry(path, mode, size, take(size))
                 skip(-size & 3)

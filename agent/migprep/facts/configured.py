@@ -1,4 +1,4 @@
-"""Configuration that the next initramfs is made from: which tool, which drivers it names, this machine's alone or not."""
+"""Configuration that the next initramfs is made from: its tool, its drivers, this machine's alone or not."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ SUSE = "/etc/sysconfig/kernel"
 HEAD = "# Drivers for the hardware this machine moves to, added by migprep.\n"
 
 # add_drivers+=" virtio_blk "   force_drivers+=" x "   INITRD_MODULES="ata_piix virtio_blk"   MODULES=(virtio_blk)
-NAMED = re.compile(r"^[ \t]*(?P<key>add_drivers|force_drivers|drivers|INITRD_MODULES|MODULES)(?P<plus>\+?)=(?P<value>\"[^\"]*\"|'[^']*'|\([^)]*\)|[^\s#]*)", re.MULTILINE)
-POLICY = re.compile(r"^[ \t]*(?P<key>hostonly|MODULES|HOOKS)(?P<plus>\+?)=(?P<value>\"[^\"]*\"|'[^']*'|\([^)]*\)|[^\s#]*)", re.MULTILINE)
+VALUE = r"(?P<plus>\+?)=(?P<value>\"[^\"]*\"|'[^']*'|\([^)]*\)|[^\s#]*)"
+NAMED = re.compile(r"^[ \t]*(?P<key>add_drivers|force_drivers|drivers|INITRD_MODULES|MODULES)" + VALUE, re.MULTILINE)
+POLICY = re.compile(r"^[ \t]*(?P<key>hostonly|MODULES|HOOKS)" + VALUE, re.MULTILINE)
 
 
 def tool(root: Root) -> str:
     """The tool installed here: by its command, else by its configuration; "" when there is neither."""
     for name, commands, _ in TOOLS:
-        if any(files.exists(root, f"{folder}/{command}") for command in commands for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin")):
+        if any(
+            files.exists(root, f"{folder}/{command}")
+            for command in commands
+            for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+        ):
             return name
     return next((name for name, _, place in TOOLS if files.exists(root, place)), "")
 
@@ -39,7 +44,11 @@ def _conf(root: Root, folder: str, ending: str) -> list[str]:
 
 def _dracut(root: Root) -> list[str]:
     # Files of one name in /etc hide those of the distribution; then in the order of their names (dracut.conf(5)).
-    named = {path.rpartition("/")[2]: path for folder in ("/usr/lib/dracut/dracut.conf.d", "/etc/dracut.conf.d") for path in _conf(root, folder, ".conf")}
+    named = {
+        path.rpartition("/")[2]: path
+        for folder in ("/usr/lib/dracut/dracut.conf.d", "/etc/dracut.conf.d")
+        for path in _conf(root, folder, ".conf")
+    }
     return ["/etc/dracut.conf", *(named[name] for name in sorted(named))]
 
 
@@ -57,7 +66,7 @@ def drivers(root: Root) -> tuple[str, ...]:
 
 
 def host_only(root: Root, name: str) -> tuple[str, int]:
-    """The file and line that ask for the drivers of this machine alone; "" and 0 when nothing does. Raises Unreadable."""
+    """The file and line that ask for this machine's drivers alone; "" and 0 when nothing does. Raises Unreadable."""
     found = ("", 0)
     if name == "initramfs-tools":
         paths = ["/etc/initramfs-tools/initramfs.conf", *_conf(root, "/etc/initramfs-tools/conf.d", "")]
@@ -85,7 +94,7 @@ def drop_in(root: Root, name: str) -> str:
 
 
 def with_drivers(path: str, text: str, names: tuple[str, ...]) -> str:
-    """`text` of the file at `path`, asking for `names` too; unchanged where there is nothing to ask or no place for it."""
+    """`text` of the file at `path`, asking for `names` too; unchanged where there is no place for it."""
     if not names:
         return text
     end = "\r\n" if "\r\n" in text else "\n"

@@ -11,6 +11,7 @@ from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 
 if TYPE_CHECKING:
+    from migprep.compression import Raw
     from migprep.facts import Facts
 
 #: Where a capture keeps the names inside an image, instead of the image.
@@ -25,7 +26,8 @@ KEPT = re.compile(
 #: A file that only images of one tool have.
 MARKS = (
     ("initramfs-tools", ("conf/initramfs.conf", "scripts/functions")),
-    ("dracut", ("usr/lib/dracut/build-parameter.txt", "lib/dracut/build-parameter.txt", "usr/lib/dracut-lib.sh", "lib/dracut-lib.sh")),
+    ("dracut", ("usr/lib/dracut/build-parameter.txt", "lib/dracut/build-parameter.txt", "usr/lib/dracut-lib.sh",
+                "lib/dracut-lib.sh")),
     ("mkinitcpio", ("init_functions", "buildconfig", "usr/lib/initcpio/functions")),
     ("mkinitrd", ("run_all.sh", "bin/nash", "mkinitrd.config", "config/start.sh")),
 )  # fmt: skip
@@ -42,7 +44,7 @@ class Image(NamedTuple):
 
 
 class Boot(NamedTuple):
-    """One kernel and the image it starts with; `image` is None-like ("" path) when it starts without one."""
+    """One kernel and the image it starts with, if any."""
 
     kernel: Kernel
     path: str  # of its image, "" when it has none
@@ -62,6 +64,8 @@ class Boot(NamedTuple):
         return tuple(found)
 
     def _is_inside(self, choices: list[str]) -> bool:
+        if isinstance(self.image, Unknown):
+            raise Undetermined(self.image.reason)
         return any(one.replace("-", "_") in self.image.modules for one in choices)
 
     @property
@@ -124,7 +128,15 @@ def probe(facts: Facts) -> Images:
     boots = tuple(_boot(facts, kernel) for kernel in kernels.kernels)
     tool = configured.tool(facts.root)
     path, line = configured.host_only(facts.root, tool)
-    return Images(boots, tool, path, line, configured.drivers(facts.root), configured.drop_in(facts.root, tool), _loaded(facts.root))
+    return Images(
+        boots,
+        tool,
+        path,
+        line,
+        configured.drivers(facts.root),
+        configured.drop_in(facts.root, tool),
+        _loaded(facts.root),
+    )
 
 
 def _loaded(root: Root) -> tuple[str, ...]:
@@ -164,7 +176,12 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
                     return found
     root.names("/boot")  # raises where it may not be read
     package = files.value(root, f"{kernel.folder}/pkgbase")
-    names = [f"initrd.img-{kernel.version}", f"initramfs-{kernel.version}.img", f"initrd-{kernel.version}", f"initrd-{kernel.version}.img"]
+    names = [
+        f"initrd.img-{kernel.version}",
+        f"initramfs-{kernel.version}.img",
+        f"initrd-{kernel.version}",
+        f"initrd-{kernel.version}.img",
+    ]
     names += [f"initramfs-{package}.img"] if package else []
     for name in names:
         if _is_there(root, f"/boot/{name}"):
@@ -200,7 +217,12 @@ def image(facts: Facts, path: str) -> Image:
         return Image(path, kept["tool"], kept["compression"], frozenset(kept["modules"]), kept["texts"])
     found, _ = scan(facts, path)
     if facts.cache:
-        value = {"tool": found.tool, "compression": found.compression, "modules": sorted(found.modules), "texts": found.texts}
+        value = {
+            "tool": found.tool,
+            "compression": found.compression,
+            "modules": sorted(found.modules),
+            "texts": found.texts,
+        }
         facts.cache.put(f"initramfs {where}", identity, value)
     return found
 
@@ -218,9 +240,15 @@ def _identity(root: Root, path: str) -> list[int]:
 def parse(path: str, listing: str) -> Image:
     """An image from the text that stands for it in a capture."""
     lines = [line for line in listing.split("\n") if line]
-    head = dict(line[1:].strip().split(": ", 1) for line in lines if line.startswith("# ") and ": " in line)
+    head = {
+        key: value.strip()
+        for key, colon, value in (line[2:].partition(":") for line in lines if line[:1] == "#")
+        if colon
+    }
     paths = [line for line in lines if not line.startswith("#")]
-    return Image(path, head.get("tool") or tool_of(frozenset(paths)), head.get("compression", ""), modules_of(paths), {})
+    return Image(
+        path, head.get("tool") or tool_of(frozenset(paths)), head.get("compression", ""), modules_of(paths), {}
+    )
 
 
 def listing(facts: Facts, path: str) -> str:
@@ -270,7 +298,7 @@ def scan(facts: Facts, path: str) -> tuple[Image, tuple[str, ...]]:
     return Image(path, tool_of(frozenset(names)), compression, modules_of(names), texts), tuple(names)
 
 
-def _seek_archive(raw: BinaryIO) -> BinaryIO:
+def _seek_archive(raw: BinaryIO) -> Raw:
     """Go to where the image begins: in a unified kernel image, its section .initrd (uapi-group.org, UKI)."""
     head = raw.read(4096)
     raw.seek(0)
@@ -283,7 +311,10 @@ def _seek_archive(raw: BinaryIO) -> BinaryIO:
     table = start + 24 + int.from_bytes(head[start + 20 : start + 22], "little")
     for at in range(table, table + 40 * count, 40):
         if head[at : at + 8].rstrip(b"\0") == b".initrd":
-            size, offset = int.from_bytes(head[at + 8 : at + 12], "little"), int.from_bytes(head[at + 20 : at + 24], "little")
+            size, offset = (
+                int.from_bytes(head[at + 8 : at + 12], "little"),
+                int.from_bytes(head[at + 20 : at + 24], "little"),
+            )
             raw.seek(offset)
             return _Part(raw, size)
     raise Undetermined("a unified kernel image without an initramfs")
@@ -308,7 +339,10 @@ class _Part:
 
 def tool_of(names: frozenset[str]) -> str:
     """The tool that made an image with these files; "" when none is known to."""
-    return next((tool for tool, marks in MARKS if any(mark in names for mark in marks)), "dracut" if "etc/cmdline.d" in names else "")
+    return next(
+        (tool for tool, marks in MARKS if any(mark in names for mark in marks)),
+        "dracut" if "etc/cmdline.d" in names else "",
+    )
 
 
 def modules_of(names: list[str]) -> frozenset[str]:

@@ -30,7 +30,7 @@ OPTIONS = {
 
 
 class Kernel(NamedTuple):
-    """One installed kernel. `modules` is modules.dep(5), `builtin` modules.builtin, `config` the text it was built from."""
+    """One installed kernel. `modules` is the text of modules.dep(5), `builtin` of modules.builtin."""
 
     version: str
     folder: str
@@ -126,7 +126,10 @@ def _path(text: str, at: int, end: str) -> str:
 
 def numbers(version: str) -> list[tuple[int, str]]:
     """A version as something that sorts as package managers sort it: numbers as numbers, ``~`` first."""
-    return [(int(part), "") if part.isdigit() else (-2 if part == "~" else -1, part) for part in re.findall(r"\d+|[a-zA-Z]+|~", version)]
+    return [
+        (int(part), "") if part.isdigit() else (-2 if part == "~" else -1, part)
+        for part in re.findall(r"\d+|[a-zA-Z]+|~", version)
+    ]
 
 
 def probe(facts: Facts) -> Kernels:

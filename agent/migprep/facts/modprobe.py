@@ -53,7 +53,7 @@ class Modprobe(NamedTuple):
     denials: tuple[Denial, ...]
 
     def denied(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
-        """What keeps `drivers` from being loaded by `kernel`; of alternatives ``a|b`` all must be denied, a built-in one never is."""
+        """What keeps `kernel` from loading `drivers`; of alternatives ``a|b`` all must be denied."""
         return self._of(drivers, kernel, tuple(one for one in self.denials if not one.in_image_only))
 
     def omitted(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
@@ -68,7 +68,12 @@ class Modprobe(NamedTuple):
         for each in drivers:
             choices = [one for one in each.split("|") if one in by_module or kernel.has(one)]
             if choices and all(one in by_module for one in choices):
-                found += [denial for one in choices if kernel.module(one) and not kernel.has_builtin(one) for denial in by_module[one]]
+                found += [
+                    denial
+                    for one in choices
+                    if kernel.module(one) and not kernel.has_builtin(one)
+                    for denial in by_module[one]
+                ]
         return tuple(dict.fromkeys(found))
 
 
@@ -89,7 +94,16 @@ def parse(text: str, path: str) -> tuple[Line, ...]:
             joined = joined[:-1] + more.rstrip("\r")
         words = joined.split(None, 2)
         if len(words) > 1 and not words[0].startswith("#"):
-            found.append(Line(path, first, words[0], words[1].replace("-", "_"), words[2] if len(words) > 2 else "", joined.strip()))
+            found.append(
+                Line(
+                    path,
+                    first,
+                    words[0],
+                    words[1].replace("-", "_"),
+                    words[2] if len(words) > 2 else "",
+                    joined.strip(),
+                )
+            )
     return tuple(found)
 
 
@@ -127,16 +141,22 @@ def _arguments(facts: Facts) -> list[Denial]:
     from migprep.model import Unknown
 
     found = []
-    texts = [("/proc/cmdline", files.text(facts.root, "/proc/cmdline", 65536) or "", 0, None)]
+    texts = [("/proc/cmdline", files.text(facts.root, "/proc/cmdline", 65536) or "", 0, 1 << 16)]
     loader = facts.bootloader
     if not isinstance(loader, Unknown) and loader.entries:
         chosen = [one for one in loader.entries if one.is_default]
         if chosen:
-            texts = [(one.path, files.text(facts.root, one.path) or "", one.entry.start, one.entry.end) for one in chosen]
+            texts = [
+                (one.path, files.text(facts.root, one.path) or "", one.entry.start, one.entry.end) for one in chosen
+            ]
     for path, text, start, end in texts:
         for word in cmdline.words(text, start, end):
             if word.key in ARGUMENTS:
-                found += [Denial(name.replace("-", "_"), path, word.line, f"{word.key}={word.value}") for name in word.value.split(",") if name]
+                found += [
+                    Denial(name.replace("-", "_"), path, word.line, f"{word.key}={word.value}")
+                    for name in word.value.split(",")
+                    if name
+                ]
     return found
 
 
@@ -152,5 +172,8 @@ def _omitted(root: Root) -> list[Denial]:
         text = files.text(root, path) or ""
         for given in OMITTED.finditer(text):
             line = text.count("\n", 0, given.start()) + 1
-            found += [Denial(name.replace("-", "_"), path, line, given.group().strip(), True) for name in given.group(1).split()]
+            found += [
+                Denial(name.replace("-", "_"), path, line, given.group().strip(), True)
+                for name in given.group(1).split()
+            ]
     return found
