@@ -1,111 +1,147 @@
-"""The facts on kernels, their images, and what forbids drivers."""
+"""What a machine's images hold: by its files, by its listings, from the cache; and never more than was read."""
 
 from __future__ import annotations
 
-import os
+import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from test_cpio import archive
 
 from migprep.cache import Cache
-from migprep.facts import Facts, configured, initramfs, kernels, modprobe
-from migprep.facts.kernels import Kernel
-from migprep.model import Unknown
+from migprep.facts import Facts, initramfs
+from migprep.facts.initramfs import Boot, Image, Images, modules_of
+from migprep.model import Undetermined, Unknown
 from migprep.root import Files, Tree
 
-from tests.test_compression import archive
+VERSION = "6.1.0-18-amd64"
+DRIVERS = ("virtio_pci", "virtio_blk")
+INSIDE = f"usr/lib/modules/{VERSION}/kernel/drivers"
+IMAGE = f"/boot/initrd.img-{VERSION}"
 
-CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
+
+def machine(image: bytes | None, **more: str) -> dict[str, bytes | str]:
+    files: dict[str, bytes | str] = {
+        f"/lib/modules/{VERSION}/modules.dep": b"kernel/drivers/block/virtio_blk.ko:\nkernel/drivers/virtio/virtio_pci.ko:\nkernel/drivers/ata/ahci.ko:\n",
+        f"/lib/modules/{VERSION}/modules.builtin": b"kernel/drivers/scsi/sd_mod.ko\n",
+        f"/boot/vmlinuz-{VERSION}": b"MZ",
+        "/usr/sbin/mkinitramfs": b"",
+        **{path: text.encode() for path, text in more.items()},
+    }
+    return {**files, IMAGE: image} if image is not None else files
 
 
-def kernel(modules: str, builtin: str = "") -> Kernel:
-    return Kernel("6.1", "/lib/modules/6.1", "", modules, builtin, Unknown("not read"), True, False)
+def images(root: Files | Tree, cache: Cache | None = None) -> Images:
+    found = Facts(root, cache).initramfs
+    assert isinstance(found, Images), found
+    return found
+
+
+def missing(files: dict[str, bytes | str]) -> tuple[str, ...]:
+    return images(Files(files)).next[0].missing(DRIVERS)
+
+
+FULL = archive({"init": b"", "conf/initramfs.conf": b"", f"{INSIDE}/block/virtio_blk.ko.xz": b"x", f"{INSIDE}/virtio/virtio-pci.ko": b"x"})
+BARE = archive({"init": b"", "conf/initramfs.conf": b"", f"{INSIDE}/ata/ahci.ko": b"x", "etc/virtio_blk.ko.conf": b"", "virtio_blk": b"", "etc/udev/virtio_blk.rules": b""})
+
+
+def test_what_is_inside() -> None:
+    found = images(Files(machine(gzip.compress(FULL)))).next[0]
+    assert found.missing(DRIVERS) == ()
+    assert isinstance(found.image, Image)
+    assert (found.image.tool, found.image.compression) == ("initramfs-tools", "gzip")
+
+
+def test_what_only_looks_like_a_driver_is_none() -> None:
+    assert missing(machine(gzip.compress(BARE))) == DRIVERS
+
+
+def test_a_built_in_driver_is_not_missed() -> None:
+    built_in = {f"/lib/modules/{VERSION}/modules.builtin": "kernel/drivers/block/virtio_blk.ko\nkernel/drivers/virtio/virtio_pci.ko\n"}
+    assert missing(machine(gzip.compress(BARE), **built_in)) == ()
+    assert missing(machine(None, **built_in)) == ()
+
+
+def test_a_kernel_without_an_image_misses_its_modules() -> None:
+    assert missing(machine(None)) == DRIVERS
+
+
+def test_an_image_cut_short_is_unknown_and_never_a_pass() -> None:
+    whole = gzip.compress(FULL)
+    for end in range(0, len(whole) - 1, 7):
+        with pytest.raises(Undetermined, match=IMAGE):
+            missing(machine(whole[:end]))
+
+
+def test_one_damaged_image_does_not_hide_another() -> None:
+    other = "6.1.0-13-amd64"
+    files = machine(gzip.compress(FULL))
+    for name in ("modules.dep", "modules.builtin"):
+        files[f"/lib/modules/{other}/{name}"] = files[f"/lib/modules/{VERSION}/{name}"]
+    files.update({f"/boot/vmlinuz-{other}": b"MZ", f"/boot/initrd.img-{other}": b"damaged"})
+    found = images(Files(files))
+    assert found.next[0].missing(DRIVERS) == ()
+    assert isinstance(found.others[0].image, Unknown)
+
+
+def test_a_listing_stands_for_the_image() -> None:
+    facts = Facts(Files(machine(gzip.compress(FULL))))
+    listing = initramfs.listing(facts, IMAGE)
+    assert listing.startswith("# tool: initramfs-tools\n# compression: gzip\n")
+    assert missing({**machine(b"not read"), f"/migprep/initramfs{IMAGE}": listing.encode()}) == ()
+    assert set(initramfs.listings(facts)) == {f"/migprep/initramfs{IMAGE}"}
+    assert f"{INSIDE}/block/virtio_blk.ko.xz" in initramfs.paths(facts, IMAGE)
+
+
+def test_the_cache_gives_the_same_and_is_dropped_when_the_image_changes(tmp_path: Path) -> None:
+    place = tmp_path / "root"
+    for path, content in machine(gzip.compress(FULL)).items():
+        (place / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        assert isinstance(content, bytes)
+        (place / path[1:]).write_bytes(content)
+    cache = Cache(str(tmp_path / "cache"))
+    first = images(Tree(str(place)), cache)
+    assert images(Tree(str(place)), cache) == first
+    (place / IMAGE[1:]).write_bytes(gzip.compress(BARE))
+    assert images(Tree(str(place)), cache).next[0].missing(DRIVERS) == DRIVERS
+
+
+def test_names_of_modules() -> None:
+    names = ["lib/modules/6/kernel/virtio-blk.ko.zst", "a/x.ko", "a/y.ko.gz", "z.ko", "a/b.koala", "a/c.ko.d/e", "a/f.ko.bz9", ".ko"]
+    assert modules_of(names) == {"virtio_blk", "x", "y", "z"}
+
+
+MENU = "menuentry 'a' {\n linux /vmlinuz-" + VERSION + " root=UUID=1 ro\n initrd /intel-ucode.img /special.img\n}\n"
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("policy", "expected"),
     [
-        ("kernel/drivers/block/virtio_blk.ko:\n", True),
-        ("kernel/drivers/block/virtio-blk.ko.xz: a.ko b.ko\n", True),
-        ("kernel/drivers/block/virtio_blk.ko.zst:", True),
-        ("kernel/x.ko: kernel/drivers/block/virtio_blk.ko\n", False),
-        ("kernel/drivers/block/virtio_blk_x.ko:\n", False),
-        ("kernel/drivers/block/x_virtio_blk.ko:\n", False),
-        ("kernel/drivers/block/virtio_blk.ko.bak:\n", False),
-        ("", False),
+        ({"/etc/initramfs-tools/initramfs.conf": "MODULES=most\n"}, ""),
+        ({"/etc/initramfs-tools/initramfs.conf": "# c\nMODULES=dep\n"}, "/etc/initramfs-tools/initramfs.conf"),
+        (
+            {"/etc/initramfs-tools/initramfs.conf": "MODULES=most\n", "/etc/initramfs-tools/conf.d/driver-policy": "MODULES=dep\n"},
+            "/etc/initramfs-tools/conf.d/driver-policy",
+        ),
+        ({"/etc/initramfs-tools/initramfs.conf": "MODULES=dep\n", "/etc/initramfs-tools/conf.d/x": "MODULES=most\n"}, ""),
     ],
 )
-def test_whole_file_names_only(line: str, found: bool) -> None:
-    assert bool(kernel("kernel/a.ko:\n" + line).module("virtio_blk")) is found
+def test_the_policy_of_the_next_image(policy: dict[str, str], expected: str) -> None:
+    assert images(Files(machine(gzip.compress(FULL), **policy))).host_only == expected
 
 
-def test_mixed_dashes() -> None:
-    assert kernel("k/snd-soc-a_b-c.ko.gz: k/x.ko\n").module("snd_soc_a_b_c") == "k/snd-soc-a_b-c.ko.gz"
+def test_a_later_file_of_dracut_wins() -> None:
+    files = machine(gzip.compress(FULL))
+    del files["/usr/sbin/mkinitramfs"]
+    files["/usr/bin/dracut"] = b""
+    files["/usr/lib/dracut/dracut.conf.d/01-dist.conf"] = b'hostonly="yes"\n'
+    assert images(Files(files)).host_only.endswith("01-dist.conf")
+    files["/usr/lib/dracut/dracut.conf.d/02-generic-image.conf"] = b'hostonly="no"\n'
+    assert images(Files(files)).host_only == ""
 
 
-def test_versions_sort_as_numbers() -> None:
-    ordered = ["5.10.0-9", "5.10.0-28", "6.1~rc1", "6.1.0", "6.10"]
-    assert sorted(ordered, key=kernels.numbers) == ordered
-
-
-def test_an_image_is_read_once_and_cached(tmp_path: Path) -> None:
-    (tmp_path / "lib/modules/6.1").mkdir(parents=True)
-    (tmp_path / "boot").mkdir()
-    (tmp_path / "lib/modules/6.1/modules.dep").write_text("kernel/virtio_blk.ko:\n")
-    (tmp_path / "lib/modules/6.1/modules.builtin").write_text("")
-    image = tmp_path / "boot/initrd.img-6.1"
-    image.write_bytes(archive("conf/initramfs.conf", "usr/lib/modules/6.1/kernel/virtio-blk.ko.zst", body=b"MODULES=most"))
-    cache = Cache(str(tmp_path / "cache"))
-    for _ in range(2):
-        found = Facts(Tree(str(tmp_path)), cache).initramfs
-        (boot,) = found.boots
-        assert boot.image.tool == "initramfs-tools"
-        assert boot.image.modules == {"virtio_blk"}
-        assert boot.image.texts == {"conf/initramfs.conf": "MODULES=most"}
-        assert boot.missing(("virtio_blk",)) == ()
-    image.write_bytes(archive("init"))
-    assert Facts(Tree(str(tmp_path)), cache).initramfs.boots[0].missing(("virtio_blk",)) == ("virtio_blk",)
-
-
-def test_a_unified_kernel_image() -> None:
-    inside = archive("usr/lib/modules/6.1/kernel/nvme.ko")
-    section = b".initrd\0" + len(inside).to_bytes(4, "little") + bytes(8) + (512).to_bytes(4, "little") + bytes(16)
-    head = (b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0" + bytes(2) + (1).to_bytes(2, "little")).ljust(88, b"\0")
-    content = (head + section).ljust(512, b"\0") + inside + b"more"
-    facts = Facts(Files({"/efi/EFI/Linux/a.efi": content}))
-    assert initramfs.image(facts, "/efi/EFI/Linux/a.efi").modules == {"nvme"}
-
-
-def test_a_listing_comes_back() -> None:
-    facts = Facts(Files({"/boot/i": archive("lib/modules/6/kernel/nvme.ko", "init_functions")}))
-    listing = initramfs.listing(facts, "/boot/i")
-    assert initramfs.parse("/boot/i", listing)._replace(texts={}) == initramfs.image(facts, "/boot/i")._replace(texts={})
-
-
-@given(st.text(st.characters(blacklist_categories=())), st.lists(st.sampled_from(["virtio_blk", "nvme"]), unique=True))
-def test_asking_for_drivers_only_adds(text: str, names: list[str]) -> None:
-    for path in (configured.MODULES, configured.DRACUT):
-        made = configured.with_drivers(path, text, tuple(names))
-        assert made.startswith(text)
-        assert (made == text) is (not names)
-
-
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the collection of real files is not here")
-@pytest.mark.parametrize("folder", ["modprobe", "initramfs", "dracut", "hostile"])
-def test_real_files_are_read(folder: str) -> None:
-    for path in sorted((CORPUS / folder).iterdir()):
-        content = path.read_bytes()
-        text = content.decode("utf-8", "surrogateescape")
-        for one in modprobe.parse(text, "/x"):
-            assert 0 < one.line <= text.count("\n") + 1
-        for place in ("/etc/mkinitcpio.conf", "/etc/dracut.conf", "/etc/sysconfig/kernel", "/etc/modprobe.d/x.conf"):
-            root = Files({place: content})
-            for name, _, _ in configured.TOOLS:
-                configured.host_only(root, name)
-            configured.drivers(root)
-            assert not isinstance(Facts(root).modprobe, Unknown)
-        for place in (configured.SUSE, configured.MKINITCPIO):
-            made = configured.with_drivers(place, text, ("virtio_blk",))
-            assert made == text or (len(made) <= len(text) + 11 and "virtio_blk" in made)
+@pytest.mark.skipif(not any(Path("/boot").glob("initr*")), reason="no initramfs is here")
+def test_this_machine() -> None:
+    for boot in images(Tree("/", live=True)).boots:
+        assert isinstance(boot, Boot)
+        assert isinstance(boot.image, Unknown) or boot.image.modules

@@ -169,7 +169,7 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     if not isinstance(loader, Unknown):
         from migprep.facts.kernels import _starts
 
-        for one in loader.entries:
+        for one in sorted(loader.entries, key=lambda one: not one.is_default):
             if one.entry.initrd and _starts(root, one, kernel):
                 found = _located(root, one.entry.initrd)
                 if found and "ucode" not in found:
