@@ -41,6 +41,11 @@ def shipped(kind: str) -> Iterator[tuple[str, dict[str, object]]]:
         yield os.path.relpath(path, HERE), strict(path)
 
 
+def is_packaged() -> bool:
+    """Whether the shipped files are compiled, which only those are that passed the tests."""
+    return os.path.exists(COMPILED)
+
+
 def sources(kind: str) -> list[str]:
     """Paths of the shipped YAML files: rules/<area>/<name>.yaml or rules/targets/<name>.yaml."""
     found = []

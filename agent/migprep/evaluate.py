@@ -23,6 +23,8 @@ def evaluate(rule: Rule, facts: Facts, target: Target) -> Result:
         if rule.applies and not expr.evaluate(rule.applies, names):
             return Result(rule.id, target.name, Status.NOT_APPLICABLE, f"not so: {rule.applies.text}")
         items = expr.evaluate(rule.for_each, names) if rule.for_each else (None,)
+        if isinstance(items, Unknown):
+            raise Undetermined(items.reason)
     except Undetermined as unknown:
         return Result(rule.id, target.name, Status.UNKNOWN, str(unknown))
     return _judged(rule, target, items, names)  # type: ignore[arg-type]

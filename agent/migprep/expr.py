@@ -1,18 +1,20 @@
-"""The one-line conditions of rules: Python's own syntax behind a whitelist, compiled once."""
+"""The one-line conditions of rules: Python's own syntax behind a whitelist, compiled when first used."""
 
 from __future__ import annotations
 
-import ast
-from types import CodeType
-from typing import Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable
 
 from migprep.model import MigprepError, Undetermined
 
-NODES = (
-    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Compare, ast.Eq, ast.NotEq,
-    ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Name, ast.Load, ast.Attribute, ast.Constant,
-    ast.Call, ast.Tuple, ast.IfExp,
-)  # fmt: skip
+if TYPE_CHECKING:
+    import ast
+    from types import CodeType
+
+#: The names of the allowed nodes of `ast`, which is imported only to check a rule that no test has seen.
+NODES = frozenset(
+    "Expression BoolOp And Or UnaryOp Not Compare Eq NotEq Lt LtE Gt GtE In NotIn Name Load Attribute Constant "
+    "Call Tuple IfExp".split()
+)
 
 
 def _join(values: object) -> str:
@@ -29,28 +31,50 @@ class ExpressionError(MigprepError):
     code = 65
 
 
-class Expression(NamedTuple):
-    """A compiled condition and the text it came from."""
+class Expression:
+    """A condition and the text it came from; compiled on first use, for most are never needed."""
 
-    text: str
-    code: CodeType
+    __slots__ = ("_code", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._code: CodeType | None = None
+
+    @property
+    def code(self) -> CodeType:
+        """Compiled as it stands: what is not allowed was refused when the rule was loaded, or never packaged."""
+        if self._code is None:
+            self._code = compile(self.text.strip(), "<rule>", "eval")
+        return self._code
 
 
-class Text(NamedTuple):
-    """A sentence with ``{expressions}`` in it, as literal and compiled parts in turn."""
+class Text:
+    """A sentence with ``{expressions}`` in it, as literal and compiled parts in turn; split on first use."""
 
-    text: str
-    parts: tuple[str | Expression, ...]
+    __slots__ = ("_parts", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parts: tuple[str | Expression, ...] | None = None
+
+    @property
+    def parts(self) -> tuple[str | Expression, ...]:
+        """Texts and expressions in turn. Raises ExpressionError."""
+        if self._parts is None:
+            self._parts = _split(self.text)
+        return self._parts
 
 
 def parse(text: str) -> ast.Expression:
     """The syntax tree of a condition. Raises ExpressionError for anything outside the whitelist."""
+    import ast
+
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError) as error:
         raise ExpressionError(f"not an expression: {text!r} ({error})") from None
     for node in ast.walk(tree):
-        if not isinstance(node, NODES):
+        if type(node).__name__ not in NODES:
             raise ExpressionError(f"{type(node).__name__} is not allowed in {text!r}")
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
             raise ExpressionError(f"private name {node.attr!r} in {text!r}")
@@ -62,13 +86,7 @@ def parse(text: str) -> ast.Expression:
     return tree
 
 
-def compile_expression(text: str) -> Expression:
-    """A condition ready to be evaluated. Raises ExpressionError."""
-    return Expression(text, compile(parse(text), "<rule>", "eval"))
-
-
-def compile_text(text: str) -> Text:
-    """A sentence ready to be filled in; braces hold expressions, ``{{`` is a brace."""
+def _split(text: str) -> tuple[str | Expression, ...]:
     from string import Formatter
 
     parts: list[str | Expression] = []
@@ -79,10 +97,10 @@ def compile_text(text: str) -> Text:
             if field is not None:
                 if spec or conversion:
                     raise ExpressionError(f"no format or conversion is allowed in {{{field}}}")
-                parts.append(compile_expression(field))
+                parts.append(Expression(field))
     except ValueError as error:
         raise ExpressionError(f"{error} in {text!r}") from None
-    return Text(text, tuple(parts))
+    return tuple(parts)
 
 
 def evaluate(expression: Expression, names: dict[str, object]) -> object:

@@ -12,7 +12,7 @@ from migprep import expr
 from migprep.expr import ExpressionError
 from migprep.facts import Facts, fact
 from migprep.model import Unknown
-from migprep.rules import Rule
+from migprep.rules import Rule, expressions
 from migprep.targets import Target
 
 Types = typing.Dict[str, object]
@@ -35,26 +35,12 @@ def lint(rule: Rule) -> list[str]:
             names[rule.item] = element(infer(expr.parse(rule.for_each.text).body, names), rule.for_each.text)
         except ExpressionError as error:
             return [str(error)]
-    for one in _expressions(rule):
+    for one in expressions(rule):
         try:
             infer(expr.parse(one.text).body, names)
         except ExpressionError as error:
             faults.append(str(error))
     return faults
-
-
-def _expressions(rule: Rule) -> list[expr.Expression]:
-    texts = [rule.subject, rule.message]
-    found = [rule.when]
-    for one in rule.evidence:
-        texts += [one.path, one.observed, one.expected]
-        found += [one.line] if one.line else []
-    if rule.applies:
-        found.append(rule.applies)
-    if rule.fix:
-        found += [rule.fix.only_if] if rule.fix.only_if else []
-        texts += [rule.fix.file] if rule.fix.file else []
-    return found + [part for text in texts for part in text.parts if isinstance(part, expr.Expression)]
 
 
 def _fact_type(probe: fact[object]) -> object:

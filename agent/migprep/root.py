@@ -163,8 +163,10 @@ class Tree:
             found = os.stat(path) if self.live else os.lstat(self._where(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except ValueError:  # embedded NUL: no path can have it, so nothing stands there
+            return None
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
                 return None
             raise Unreadable(f"{path}: {_reason(error)}") from None
         return _stat(found)
@@ -173,13 +175,13 @@ class Tree:
         # Only called by `real` with a resolved parent, and by callers who ask about the link itself.
         try:
             return os.readlink(self.base + path)
-        except OSError:
+        except (OSError, ValueError):
             return None
 
     def names(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(self._where(path)))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return []
         except OSError as error:
             raise Unreadable(f"{path}: {_reason(error)}") from None

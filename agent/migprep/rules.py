@@ -65,10 +65,16 @@ EVIDENCE = frozenset({"path", "line", "observed", "expected"})
 FIX = frozenset({"title", "safety", "phase", "only_if", "file", "template", "then"})
 
 
-def parse(content: dict[str, object], path: str) -> Rule:
-    """A rule from the mapping of its file. Raises RuleError naming path and member."""
+def parse(content: dict[str, object], path: str, checked: bool = False) -> Rule:
+    """A rule from the mapping of its file; `checked` when its expressions were, before it was packaged.
+
+    Raises RuleError naming path and member.
+    """
     try:
-        return _rule(content, path)
+        rule = _rule(content, path)
+        for one in () if checked else expressions(rule):
+            expr.parse(one.text)
+        return rule
     except (RuleError, expr.ExpressionError) as error:
         raise RuleError(f"{path}: {error}") from None
 
@@ -91,9 +97,9 @@ def _rule(content: dict[str, object], path: str) -> Rule:
         needs=_strings(content["needs"], "needs"),
         why=_text(content, "why").strip(),
         symptom=str(content.get("symptom", "")).strip(),
-        when=expr.compile_expression(_text(content, "when")),
-        subject=expr.compile_text(_text(content, "subject")),
-        message=expr.compile_text(_text(content, "message")),
+        when=expr.Expression(_text(content, "when")),
+        subject=expr.Text(_text(content, "subject")),
+        message=expr.Text(_text(content, "message")),
         evidence=tuple(_evidence(one) for one in (evidence if isinstance(evidence, list) else [evidence])),
         applies=_optional(content, "applies"),
         for_each=_optional(content, "for_each"),
@@ -110,10 +116,10 @@ def _evidence(content: object) -> EvidenceText:
     _members(given, frozenset({"path", "observed", "expected"}), EVIDENCE, "evidence.")
     line = str(given.get("line", "")).strip("{}")
     return EvidenceText(
-        expr.compile_text(_text(given, "path")),
-        expr.compile_expression(line) if line else None,
-        expr.compile_text(_text(given, "observed")),
-        expr.compile_text(_text(given, "expected")),
+        expr.Text(_text(given, "path")),
+        expr.Expression(line) if line else None,
+        expr.Text(_text(given, "observed")),
+        expr.Text(_text(given, "expected")),
     )
 
 
@@ -125,10 +131,24 @@ def _fix(content: object) -> Fix:
             _text(given, "title"), _choice(Safety, given["safety"], "safety"), _choice(Phase, given["phase"], "phase")
         ),
         _optional(given, "only_if"),
-        expr.compile_text(_text(given, "file")) if "file" in given else None,
+        expr.Text(_text(given, "file")) if "file" in given else None,
         str(given.get("template", "")),
         _strings(given.get("then") or [], "then"),
     )
+
+
+def expressions(rule: Rule) -> list[expr.Expression]:
+    """Every expression of a rule. Raises ExpressionError for a text whose braces do not match."""
+    texts = [rule.subject, rule.message]
+    found = [rule.when]
+    for one in rule.evidence:
+        texts += [one.path, one.observed, one.expected]
+        found += [one.line] if one.line else []
+    found += [one for one in (rule.applies, rule.for_each) if one]
+    if rule.fix:
+        found += [rule.fix.only_if] if rule.fix.only_if else []
+        texts += [rule.fix.file] if rule.fix.file else []
+    return found + [part for text in texts for part in text.parts if isinstance(part, expr.Expression)]
 
 
 def _members(content: dict[str, object], required: frozenset[str], optional: frozenset[str], where: str) -> None:
@@ -168,14 +188,15 @@ def _text(content: dict[str, object], key: str) -> str:
 
 
 def _optional(content: dict[str, object], key: str) -> expr.Expression | None:
-    return expr.compile_expression(_text(content, key)) if content.get(key) is not None else None
+    return expr.Expression(_text(content, key)) if content.get(key) is not None else None
 
 
 def load(site: str | None = None) -> tuple[Rule, ...]:
     """Every rule, sorted by id. Raises RuleError, also for two rules of one id."""
     found: dict[str, Rule] = {}
+    packaged = data.is_packaged()
     for path, content in data.mappings("rules", site):
-        rule = parse(content, path)
+        rule = parse(content, path, checked=packaged and not path.startswith("/"))
         if rule.id in found:
             raise RuleError(f"{path}: rule {rule.id} is defined by {found[rule.id].path} too")
         found[rule.id] = rule
