@@ -151,6 +151,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         _careful_output()
+        _announce(options)
         return VERBS[options.verb](options)
     except MigprepError as error:
         return _complain(str(error), error.code)
@@ -346,6 +347,18 @@ def capture(options: argparse.Namespace) -> int:
     told = archive.write(options.output)
     say(f"{options.output}: {told}\n")
     return 0
+
+
+def _announce(options: argparse.Namespace) -> None:
+    """An interrupted fix is told before anything else, by every command."""
+    base = getattr(options, "root", None) or ""
+    if os.path.isdir(f"{base}/var/lib/migprep/transactions"):
+        from migprep import journal
+        from migprep.root import Tree
+
+        sentence = journal.unfinished(Tree(base or "/", live=not base))
+        if sentence:
+            _complain(sentence, 0)
 
 
 def _mend(name: str) -> Callable[[argparse.Namespace], int]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 #: The names of the allowed nodes of `ast`, which is imported only to check a rule that no test has seen.
 NODES = frozenset(
-    "Expression BoolOp And Or UnaryOp Not Compare Eq NotEq Lt LtE Gt GtE In NotIn Name Load Attribute Constant "
-    "Call Tuple IfExp".split()
-)
+    {"Expression", "BoolOp", "And", "Or", "UnaryOp", "Not", "Compare", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "In",
+     "NotIn", "Name", "Load", "Attribute", "Constant", "Call", "Tuple", "IfExp"}
+)  # fmt: skip
 
 
 def _join(values: object) -> str:

@@ -15,7 +15,7 @@ from migprep.model import Unknown
 from migprep.rules import Rule, expressions
 from migprep.targets import Target
 
-Types = typing.Dict[str, object]
+Types = typing.Dict[str, object]  # noqa: UP006  evaluated at run time
 
 
 def lint(rule: Rule) -> list[str]:

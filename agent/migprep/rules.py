@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from migprep import data, expr
 from migprep.model import Link, Mend, MigprepError, Phase, Safety, Severity
@@ -160,7 +160,7 @@ def _members(content: dict[str, object], required: frozenset[str], optional: fro
         raise RuleError(f"missing member {where}{min(missing)}")
 
 
-def _choice(kind: type, given: object, where: str):  # type: ignore[no-untyped-def]
+def _choice(kind: type, given: object, where: str) -> Any:
     try:
         return kind(given)
     except ValueError:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
 DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
-#: Arguments that are left out of every report: their value may be a secret.
+# GRUB_CMDLINE_LINUX="console=tty0 root=/dev/sda1"
 ASSIGNMENT = re.compile(
-    r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)=(?P<value>\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s#]*)"
+    r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)="
+    r"(?P<value>\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s#]*)"
 )
-SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY", "GRUB_CMDLINE_LINUX_XEN_REPLACE",
-         "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT", "DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
+SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY",
+         "GRUB_CMDLINE_LINUX_XEN_REPLACE", "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT", "DEFAULT_APPEND",
+         "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
 
 
 class Argument(NamedTuple):
@@ -206,7 +208,8 @@ def _kernelopts(
 
 def _assigned(root: Root, block: Block | Unknown) -> list[Store]:
     paths = [
-        ("/etc/default/grub", "defaults"), *((path, "defaults") for path in files.glob(root, "/etc/default/grub.d/*.cfg")),
+        ("/etc/default/grub", "defaults"),
+        *((path, "defaults") for path in files.glob(root, "/etc/default/grub.d/*.cfg")),
         ("/etc/sysconfig/bootloader", "defaults"), ("/etc/dracut.conf", "dracut"),
         *((path, "dracut") for path in files.glob(root, "/etc/dracut.conf.d/*.conf")),
         ("/etc/initramfs-tools/initramfs.conf", "initramfs-tools"),

@@ -176,6 +176,8 @@ def distribution(os_release: str, name: str, text: str) -> dict[str, Any]:
             "id": found.id() or _id_of_file(name, text), "like": found.os_release_attr("id_like").split(),
             "version": version, "name": found.os_release_attr("pretty_name") or f"{plain} {version}".strip(),
         }  # fmt: skip
+    except ValueError as error:  # shlex of a quote that never ends
+        raise Undetermined(f"the release file cannot be understood: {error}") from None
     finally:
         os.close(first)
         os.close(second)

@@ -54,7 +54,8 @@ def version_of(path: str) -> str:
 
 
 LINUX = re.compile(
-    r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)"
+    r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?"
+    r"(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)"
 )
 INITRD = re.compile(r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<path>\S*(?:init|img)\S*)")
 ENTRY = re.compile(r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)")
