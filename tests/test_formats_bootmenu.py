@@ -1,0 +1,61 @@
+"""Boot menus and kernel arguments: positions are those of the text, so that an edit changes one word and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migprep.formats import bootmenu, cmdline
+
+CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
+WORDS = ["menuentry 'a' {\n", "linux /vmlinuz-1 root=/dev/sda1\n", "initrd /i\n", "}\n", "title x\n", "kernel /vmlinuz-2 ro\n",
+         "append root=/dev/sda1\n", "label l\n", "image=/v\n", "\troot=/dev/sda2\r\n", "options root=x \"a b\"\n", "\"", "'", "\\", "\x0c", "\u2028", " "]  # fmt: skip
+ANY = st.text(st.characters(blacklist_categories=())) | st.lists(st.sampled_from(WORDS)).map("".join)
+MENUS = {
+    "grub2-cfg": bootmenu.grub, "grub-legacy": bootmenu.legacy, "extlinux": bootmenu.extlinux, "lilo": bootmenu.lilo,
+    "bls": lambda text: bootmenu.Menu(tuple(filter(None, [bootmenu.bls(text, "x")])), ""),
+}  # fmt: skip
+
+
+def check(text: str, menu: bootmenu.Menu) -> None:
+    for entry in menu.entries:
+        assert "\n" not in text[entry.start : entry.end]
+        assert entry.line == 1 or text.count("\n", 0, entry.start) + 1 == entry.line
+        changes = {}
+        for word in cmdline.words(text, entry.start, entry.end):
+            assert entry.start <= word.start <= word.end <= entry.end
+            assert text[word.start : word.end].strip("\"'") == word.value.strip("\"'")
+            changes[word.start, word.end] = text[word.start : word.end]
+        assert cmdline.replace(text, changes) == text
+
+
+@pytest.mark.parametrize("kind", MENUS)
+@given(text=ANY)
+def test_any_text_is_read(kind: str, text: str) -> None:
+    check(text, MENUS[kind](text))
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the collection of real files is not here")
+@pytest.mark.parametrize("kind", MENUS)
+@pytest.mark.parametrize("folder", [*MENUS, "hostile"])
+def test_real_files_are_read(kind: str, folder: str) -> None:
+    for path in sorted((CORPUS / folder).iterdir()):
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        check(text, MENUS[kind](text))
+
+
+@given(ANY)
+def test_replacing_words_by_themselves_changes_nothing(text: str) -> None:
+    words = cmdline.words(text)
+    assert cmdline.replace(text, {(word.start, word.end): text[word.start : word.end] for word in words}) == text
+
+
+def test_keys_are_whole_words() -> None:
+    words = cmdline.words('rootflags=subvol=@ root=/dev/sda1 dyndbg="file a.c +p" rd.lvm.lv=vg/root quiet')
+    assert [(word.key, word.value) for word in words] == [
+        ("rootflags", "subvol=@"), ("root", "/dev/sda1"), ("dyndbg", "file a.c +p"), ("rd.lvm.lv", "vg/root"), ("quiet", ""),
+    ]  # fmt: skip
