@@ -117,6 +117,8 @@ def source_boot(on: Bench, targets: tuple[str, ...]) -> tuple[testimony.Testimon
     """Boot the source and let migprep judge there; a source that is not whole is the lab's own fault."""
     acts = ["settle", "reached"] + ([f"check {' '.join(targets)}"] if on.product else [])
     boot = listen(on, "source", acts, on.images(on.disk))
+    if boot.said is None:  # a busy host lets a guest's own time limits run out: once more before giving up
+        boot = listen(on, "source", acts, on.images(on.disk))
     if boot.said is None:
         where = f"{boot.death.where}: {boot.death.line}" if boot.death else "no word"
         raise command.LabError(f"{on.scenario.name}: the source itself does not come up ({where})")
