@@ -111,7 +111,18 @@ def test_names_of_modules() -> None:
     assert modules_of(names) == {"virtio_blk", "x", "y", "z"}
 
 
-MENU = "menuentry 'a' {\n linux /vmlinuz-" + VERSION + " root=UUID=1 ro\n initrd /intel-ucode.img /special.img\n}\n"
+def test_an_image_for_another_kernel_is_of_no_use() -> None:
+    assert missing(machine(gzip.compress(FULL.replace(b"6.1.0-18", b"6.1.0-17")))) == DRIVERS
+
+
+def test_a_copy_inside_forbids_what_the_machine_no_longer_does() -> None:
+    stale = {**dict.fromkeys((f"{INSIDE}/block/virtio_blk.ko", f"{INSIDE}/virtio/virtio_pci.ko"), b""), "etc/modprobe.d/x.conf": b"# old\nblacklist virtio-blk\n"}
+    for more in ({}, {"conf/modules": b"virtio_blk\n"}):
+        image = gzip.compress(archive({**stale, **more}))
+        listing = initramfs.listing(Facts(Files(machine(image))), IMAGE).encode()
+        for files in (machine(image), {**machine(b"x"), f"/migprep/initramfs{IMAGE}": listing}):
+            boot = images(Files(files)).next[0]
+            assert [one.module for one in boot.denied(DRIVERS)] == ([] if more else ["virtio_blk"])
 
 
 @pytest.mark.parametrize(

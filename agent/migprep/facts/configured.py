@@ -80,7 +80,7 @@ def host_only(root: Root, name: str) -> tuple[str, int]:
             value, key = given.group("value").strip("\"'()").strip(), given.group("key")
             here = (path, text.count("\n", 0, given.start()) + 1)
             if name == "initramfs-tools" and key == "MODULES":
-                found = here if value in ("dep", "list") else ("", 0)
+                found = here if value in ("dep", "list", "netboot") else ("", 0)
             elif name == "dracut" and key == "hostonly":
                 found = here if value not in ("no", "") else ("", 0)
             elif name == "mkinitcpio" and key == "HOOKS":

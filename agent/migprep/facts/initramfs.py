@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from migprep import root as files
 from migprep.facts.kernels import Kernel
+from migprep.facts.modprobe import Denial, Line, Modprobe, statements
+from migprep.facts.modprobe import parse as parse_modprobe
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 
@@ -21,7 +23,7 @@ SECONDS = 12.0
 #: Small files inside that bind an image to a machine (initramfs-tools(7), dracut(8), mkinitcpio(8)).
 KEPT = re.compile(
     r"(?:conf/(?:conf\.d/[^/]+|modules|arch\.conf|initramfs\.conf)|(?:etc|cryptroot)/(?:fstab|crypttab|fstab\.sys|mdadm\.conf|mdadm/mdadm\.conf"
-    r"|lvm/(?:lvm(?:local)?\.conf|devices/system\.devices)|multipath\.conf|cmdline\.d/[^/]+|conf\.d/[^/]+)|cryptroot/crypttab|config|etc/modprobe\.d/[^/]+)$"
+    r"|lvm/(?:lvm(?:local)?\.conf|devices/system\.devices)|multipath\.conf|cmdline\.d/[^/]+|conf\.d/[^/]+)|cryptroot/crypttab|config|(?:etc|(?:usr/)?lib)/modprobe\.d/[^/]+)$"
 )
 #: A file that only images of one tool have.
 MARKS = (
@@ -34,13 +36,14 @@ MARKS = (
 
 
 class Image(NamedTuple):
-    """One image. `texts` are the small configuration files inside; none are known of a listing."""
+    """One image. `texts` are the small configuration files inside; of a listing, those that bear on drivers."""
 
     path: str
     tool: str  # initramfs-tools, dracut, mkinitcpio, mkinitrd, "" when it cannot be told
     compression: str  # of its last part; "" for none
     modules: frozenset[str]  # names as the kernel knows them
     texts: dict[str, str]
+    versions: tuple[str, ...] = ()  # kernels whose modules are inside; () where folders name none
 
 
 class Boot(NamedTuple):
@@ -66,7 +69,24 @@ class Boot(NamedTuple):
     def _is_inside(self, choices: list[str]) -> bool:
         if isinstance(self.image, Unknown):
             raise Undetermined(self.image.reason)
+        if self.image.versions and self.kernel.version not in self.image.versions:
+            return False
         return any(one.replace("-", "_") in self.image.modules for one in choices)
+
+    def denied(self, drivers: tuple[str, ...]) -> tuple[Denial, ...]:
+        """What inside the image keeps `drivers` from being loaded: its own copy of the modprobe configuration."""
+        if not self.path:
+            return ()
+        if isinstance(self.image, Unknown):
+            raise Undetermined(self.image.reason)
+        lines: tuple[Line, ...] = ()
+        for name, text in sorted(self.image.texts.items()):
+            if "modprobe.d/" in name:
+                lines += parse_modprobe(text, self.path)
+        # What conf/modules names is loaded by name, and that no blacklist forbids (modprobe.d(5)).
+        named = set(self.image.texts.get("conf/modules", "").replace("-", "_").split())
+        kept = tuple(one for one in lines if one.verb != "blacklist" or one.module not in named)
+        return Modprobe(kept, tuple(statements(kept))).denied(drivers, self.kernel)
 
     @property
     def where(self) -> str:
@@ -99,6 +119,12 @@ class Images(NamedTuple):
     def others(self) -> tuple[Boot, ...]:
         """Kernels that boot only when somebody chooses them."""
         return tuple(one for one in self.boots if not one.kernel.is_default)
+
+    def denied(self, drivers: tuple[str, ...], modprobe: Modprobe) -> tuple[Denial, ...]:
+        """What only the image that boots next forbids, and the machine's own configuration does not."""
+        inside = ((one, boot.kernel) for boot in self.next for one in boot.denied(drivers))
+        found = (one for one, kernel in inside if not modprobe.denied((one.module,), kernel))
+        return tuple({one.module: one for one in found}.values())
 
     def forgotten(self, boot: Boot, drivers: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `drivers` that are in the image of today, and that one made anew would not get."""
@@ -212,9 +238,10 @@ def image(facts: Facts, path: str) -> Image:
         return parse(path, listing)
     where = files.real(facts.root, path)
     identity = _identity(facts.root, path)
-    kept = facts.cache.get(f"initramfs {where}", identity) if facts.cache else None
+    kept = facts.cache.get(f"drivers in {where}", identity) if facts.cache else None
     if isinstance(kept, dict):
-        return Image(path, kept["tool"], kept["compression"], frozenset(kept["modules"]), kept["texts"])
+        modules, versions = frozenset(kept["modules"]), tuple(kept["versions"])
+        return Image(path, kept["tool"], kept["compression"], modules, kept["texts"], versions)
     found, _ = scan(facts, path)
     if facts.cache:
         value = {
@@ -222,8 +249,9 @@ def image(facts: Facts, path: str) -> Image:
             "compression": found.compression,
             "modules": sorted(found.modules),
             "texts": found.texts,
+            "versions": found.versions,
         }
-        facts.cache.put(f"initramfs {where}", identity, value)
+        facts.cache.put(f"drivers in {where}", identity, value)
     return found
 
 
@@ -247,8 +275,29 @@ def parse(path: str, listing: str) -> Image:
     }
     paths = [line for line in lines if not line.startswith("#")]
     return Image(
-        path, head.get("tool") or tool_of(frozenset(paths)), head.get("compression", ""), modules_of(paths), {}
+        path, head.get("tool") or tool_of(frozenset(paths)), head.get("compression", ""), modules_of(paths), _texts(lines), versions_of(paths)
     )
+
+
+# # in etc/modprobe.d/x.conf: blacklist virtio_blk
+def _texts(lines: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, text = line[5:].partition(": ")
+        if line.startswith("# in ") and colon:
+            found[name] = f"{found.get(name, '')}{text}\n"
+    return found
+
+
+def _told(texts: dict[str, str]) -> list[str]:
+    """The lines of a listing that keep what bears on drivers; no other content of a file leaves the image."""
+    return [
+        f"# in {name}: {line.strip()}"
+        for name, text in sorted(texts.items())
+        if "modprobe.d/" in name or name == "conf/modules"
+        for line in text.split("\n")
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
 
 
 def listing(facts: Facts, path: str) -> str:
@@ -257,7 +306,8 @@ def listing(facts: Facts, path: str) -> str:
     if given is not None:
         return given
     found, names = scan(facts, path)
-    return "\n".join([f"# tool: {found.tool}", f"# compression: {found.compression}", *names, ""])
+    head = [f"# tool: {found.tool}", f"# compression: {found.compression}", *_told(found.texts)]
+    return "\n".join([*head, *names, ""])
 
 
 def listings(facts: Facts) -> dict[str, bytes]:
@@ -295,7 +345,8 @@ def scan(facts: Facts, path: str) -> tuple[Image, tuple[str, ...]]:
         except Undetermined as error:
             raise Undetermined(f"{path}: {error}") from None
     compression = archive.compressions[-1] if archive.compressions else ""
-    return Image(path, tool_of(frozenset(names)), compression, modules_of(names), texts), tuple(names)
+    tool = tool_of(frozenset(names))
+    return Image(path, tool, compression, modules_of(names), texts, versions_of(names)), tuple(names)
 
 
 def _seek_archive(raw: BinaryIO) -> Raw:
@@ -353,3 +404,9 @@ def modules_of(names: list[str]) -> frozenset[str]:
         if at > 0 and name[at + 3 :] in ("", ".gz", ".xz", ".zst"):
             found.add(name[name.rfind("/", 0, at) + 1 : at].replace("-", "_"))
     return frozenset(found)
+
+
+def versions_of(names: list[str]) -> tuple[str, ...]:
+    """The kernels for which there are modules among `names`: 6.1.0 of usr/lib/modules/6.1.0/kernel/fs/ext4/ext4.ko."""
+    found = {name.partition("lib/modules/")[2].partition("/")[0] for name in names if ".ko" in name}
+    return tuple(sorted(found - {""}))

@@ -39,6 +39,7 @@ class Denial(NamedTuple):
     line: int
     text: str
     in_image_only: bool = False  # dracut's omit_drivers
+    early_only: bool = False  # holds in the initramfs, and no more once the root filesystem is mounted
 
     @property
     def subject(self) -> str:
@@ -55,6 +56,10 @@ class Modprobe(NamedTuple):
     def denied(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """What keeps `kernel` from loading `drivers`; of alternatives ``a|b`` all must be denied."""
         return self._of(drivers, kernel, tuple(one for one in self.denials if not one.in_image_only))
+
+    def denied_later(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
+        """As `denied`, after the initramfs has done its work: what a network card needs."""
+        return tuple(one for one in self.denied(drivers, kernel) if not one.early_only)
 
     def omitted(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """What keeps `drivers` out of the next initramfs."""
@@ -89,6 +94,7 @@ def parse(text: str, path: str) -> tuple[Line, ...]:
         while joined.endswith("\\"):
             more = next(lines, None)
             if more is None:
+                joined = joined[:-1]
                 break
             number += 1
             joined = joined[:-1] + more.rstrip("\r")
@@ -113,7 +119,7 @@ def probe(facts: Facts) -> Modprobe:
     lines: tuple[Line, ...] = ()
     for path in sources(root):
         lines += parse(files.text(root, path) or "", path)
-    return Modprobe(lines, (*_statements(lines), *_arguments(facts), *_omitted(root)))
+    return Modprobe(lines, (*statements(lines), *_arguments(facts), *_omitted(root)))
 
 
 def sources(root: Root) -> tuple[str, ...]:
@@ -127,7 +133,8 @@ def sources(root: Root) -> tuple[str, ...]:
     return (*(named[name] for name in sorted(named)), *(("/etc/modprobe.conf",) if old else ()))
 
 
-def _statements(lines: tuple[Line, ...]) -> list[Denial]:
+def statements(lines: tuple[Line, ...]) -> list[Denial]:
+    """Lines that keep a driver from loading: a blacklist, or a command that does nothing instead."""
     return [
         Denial(one.module, one.path, one.line, one.raw)
         for one in lines
@@ -152,8 +159,9 @@ def _arguments(facts: Facts) -> list[Denial]:
     for path, text, start, end in texts:
         for word in cmdline.words(text, start, end):
             if word.key in ARGUMENTS:
+                observed = f"{word.key}={word.value}"
                 found += [
-                    Denial(name.replace("-", "_"), path, word.line, f"{word.key}={word.value}")
+                    Denial(name.replace("-", "_"), path, word.line, observed, early_only=word.key.startswith("rd"))
                     for name in word.value.split(",")
                     if name
                 ]
