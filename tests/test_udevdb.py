@@ -78,3 +78,8 @@ def test_libudev_is_asked_without_starting_a_program():
     if "AssertionError" in done.stderr and "program" not in done.stderr:
         pytest.skip("no libudev here")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_number_that_is_none():
+    with pytest.raises(Undetermined, match="/sys/class/block/sda/dev does not hold a number"):
+        udevdb.devices(Files({"/sys/class/block/sda/dev": b"8:\0"}), "block")

@@ -70,8 +70,11 @@ def _read(root: Root, subsystem: str, name: str) -> Device:
     folder = f"/sys/class/{subsystem}/{name}"
     syspath = files.real(root, folder) if not root.live else folder
     properties = _assignments((files.text(root, f"{folder}/uevent", 65536) or "").split("\n"))
-    number = files.value(root, f"{folder}/dev")
-    key = f"b{number}" if subsystem == "block" else f"n{files.value(root, folder + '/ifindex')}"
+    where = f"{folder}/dev" if subsystem == "block" else f"{folder}/ifindex"
+    number = files.value(root, where)
+    if not all(part.isdigit() for part in number.split(":")) and number:
+        raise Undetermined(f"{where} does not hold a number")
+    key = f"{subsystem[0]}{number}"
     links, recorded = parse(files.text(root, f"{DATABASE}/{key}") or "")
     properties.update(recorded)
     return Device(name, syspath, properties, links)

@@ -67,6 +67,8 @@ class Entry(NamedTuple):
     @property
     def is_required(self) -> bool:
         """A boot that cannot mount it ends in emergency mode."""
+        if not self.mountpoint.startswith("/"):  # systemd passes over it (systemd-fstab-generator(8))
+            return False
         others = self.is_root or self.is_swap or self.is_manual or self.is_optional or self.is_bind or self.is_remote
         return not others
 
