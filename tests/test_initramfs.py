@@ -6,13 +6,12 @@ import gzip
 from pathlib import Path
 
 import pytest
-from test_cpio import archive
-
 from migprep.cache import Cache
 from migprep.facts import Facts, initramfs
 from migprep.facts.initramfs import Boot, Image, Images, modules_of
 from migprep.model import Undetermined, Unknown
 from migprep.root import Files, Tree
+from tests.test_cpio import archive
 
 VERSION = "6.1.0-18-amd64"
 DRIVERS = ("virtio_pci", "virtio_blk")
