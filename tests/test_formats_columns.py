@@ -1,5 +1,6 @@
 """Tables of fields: every byte is given back, and one field changes alone."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from migprep.facts import crypttab, fstab
 from migprep.formats import columns, lvmconf
 from migprep.model import Unknown
 
-CORPUS = Path("/work/shared/corpus")
+CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
 TABLES = [path for kind in ("fstab", "crypttab", "hostile") for path in sorted((CORPUS / kind).glob("*"))]
 NOTHING = Unknown("not looked at")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -154,6 +153,8 @@ class Finding(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """16 hex digits of the rule and the subject alone: stable when words or lines change."""
+        import hashlib
+
         return hashlib.sha256(f"{self.rule}\0{self.subject}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
