@@ -6,12 +6,13 @@ import gzip
 from pathlib import Path
 
 import pytest
+from tests.test_cpio import archive
+
 from migprep.cache import Cache
 from migprep.facts import Facts, initramfs
 from migprep.facts.initramfs import Boot, Image, Images, modules_of
 from migprep.model import Undetermined, Unknown
 from migprep.root import Files, Tree
-from tests.test_cpio import archive
 
 VERSION = "6.1.0-18-amd64"
 DRIVERS = ("virtio_pci", "virtio_blk")
@@ -108,6 +109,12 @@ def test_the_cache_gives_the_same_and_is_dropped_when_the_image_changes(tmp_path
 def test_names_of_modules() -> None:
     names = ["lib/modules/6/kernel/virtio-blk.ko.zst", "a/x.ko", "a/y.ko.gz", "z.ko", "a/b.koala", "a/c.ko.d/e", "a/f.ko.bz9", ".ko"]
     assert modules_of(names) == {"virtio_blk", "x", "y", "z"}
+
+
+def test_a_unified_kernel_image_is_found_by_its_version() -> None:
+    for name, found in ((f"0123abc-{VERSION}.efi", 1), (f"0123abc-{VERSION}-rt.efi", 0), ("linux.efi", 0)):
+        files = machine(None, **{f"/boot/efi/EFI/Linux/{name}": "MZ"})
+        assert images(Files(files)).next[0].path == (f"/boot/efi/EFI/Linux/{name}" if found else "")
 
 
 def test_an_image_for_another_kernel_is_of_no_use() -> None:

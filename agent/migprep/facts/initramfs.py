@@ -212,6 +212,15 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     for name in names:
         if _is_there(root, f"/boot/{name}"):
             return f"/boot/{name}"
+    return _unified(root, kernel.version)
+
+
+def _unified(root: Root, version: str) -> str:
+    """A unified kernel image of this version, where kernel-install(8) puts it; "" for none."""
+    for folder in ("/boot/efi/EFI/Linux", "/boot/EFI/Linux", "/efi/EFI/Linux"):
+        for name in root.names(folder):
+            if name.endswith(".efi") and f"-{version}." in f"-{name[:-4]}.":
+                return f"{folder}/{name}"
     return ""
 
 
@@ -274,9 +283,8 @@ def parse(path: str, listing: str) -> Image:
         if colon
     }
     paths = [line for line in lines if not line.startswith("#")]
-    return Image(
-        path, head.get("tool") or tool_of(frozenset(paths)), head.get("compression", ""), modules_of(paths), _texts(lines), versions_of(paths)
-    )
+    tool = head.get("tool") or tool_of(frozenset(paths))
+    return Image(path, tool, head.get("compression", ""), modules_of(paths), _texts(lines), versions_of(paths))
 
 
 # # in etc/modprobe.d/x.conf: blacklist virtio_blk
