@@ -26,6 +26,9 @@ SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX
          "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
 
 
+NAMES = re.compile(r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?")
+
+
 class Argument(NamedTuple):
     """One argument in one store."""
 
@@ -94,7 +97,7 @@ class Arguments(NamedTuple):
 
     running: tuple[cmdline.Word, ...]
     stores: tuple[Store, ...]
-    defaults: dict[str, str]  # assignments of /etc/default/grub
+    defaults: str  # the text of /etc/default/grub, "" without one
 
     @property
     def kept(self) -> tuple[Argument, ...]:
@@ -112,6 +115,22 @@ class Arguments(NamedTuple):
         """The arguments of other menu entries, and of files from which later entries are made."""
         deciding = self.deciding
         return tuple(one for one in self.kept if one not in deciding and one.path != RUNNING)
+
+    @property
+    def named_by_default(self) -> bool:
+        """Whether GRUB's menu is made with kernel names: GRUB_DISABLE_LINUX_UUID=true (info grub)."""
+        return bool(NAMES.search(self.defaults))
+
+    @property
+    def named_line(self) -> int:
+        """The line of /etc/default/grub that says so; 0 for none."""
+        found = NAMES.search(self.defaults)
+        return self.defaults.count("\n", 0, found.start()) + 1 if found else 0
+
+    @property
+    def without_names(self) -> str:
+        """/etc/default/grub with that line commented out, so that the menu is made with UUIDs."""
+        return NAMES.sub(lambda found: "#" + found.group(), self.defaults)
 
     def value(self, key: str) -> str:
         """The last value that the running kernel was given for `key`; "" for none."""
@@ -147,7 +166,7 @@ def probe(facts: Facts) -> Arguments:
     stores += _assigned(root, block)
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
-    return Arguments(cmdline.words(running or ""), tuple(stores), _defaults(root))
+    return Arguments(cmdline.words(running or ""), tuple(stores), files.text(root, "/etc/default/grub") or "")
 
 
 def _named(
@@ -238,8 +257,3 @@ def _of_assignments(path: str, store: str, text: str, block: Block | Unknown) ->
             words = cmdline.words(text, start + quoted, end - quoted) if found.group("name") in SHELL else ()
         named += _named(path, store, words, block)
     return named
-
-
-def _defaults(root: Root) -> dict[str, str]:
-    text = files.text(root, "/etc/default/grub") or ""
-    return {found.group("name"): found.group("value").strip("\"'") for found in ASSIGNMENT.finditer(text)}
