@@ -163,6 +163,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("MIGPREP_DEBUG"):
             raise
+        _drop_unwritten()
         return _complain(
             f"internal error, no verdict: {type(error).__name__}: {error} (MIGPREP_DEBUG=1 shows where)", 1
         )
@@ -194,6 +195,14 @@ def _careful_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_unwritten() -> None:
+    """What a full device did not take must not fail again when Python ends, which would change the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence()
 
 
 def _silence() -> None:

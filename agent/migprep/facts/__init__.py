@@ -121,16 +121,15 @@ def guarded(probe: Callable[[], T], name: str, seconds: float = SECONDS) -> T | 
 def limited(probe: Callable[[], T], seconds: float) -> T:
     """`probe()` under an alarm (setitimer(2)); a surrounding limit goes on counting."""
     import signal
-    import threading
     import time
-
-    if threading.current_thread() is not threading.main_thread():
-        return probe()
 
     def expire(*_: object) -> None:
         raise Undetermined(f"took more than {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, expire)
+    try:
+        before = signal.signal(signal.SIGALRM, expire)
+    except ValueError:  # only the main thread gets signals
+        return probe()
     started = time.monotonic()
     left = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
     try:

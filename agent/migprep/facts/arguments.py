@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
 DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
 # GRUB_CMDLINE_LINUX="console=tty0 root=/dev/sda1"
-ASSIGNMENT = re.compile(
+ASSIGNMENT = (
     r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)="
     r"(?P<value>\"(?:\\.|[^\"\\])*\"|'[^']*'|[^\s#]*)"
 )
@@ -26,7 +26,7 @@ SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX
          "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
 
 
-NAMES = re.compile(r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?")
+NAMES = (r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?")
 
 
 class Argument(NamedTuple):
@@ -119,18 +119,18 @@ class Arguments(NamedTuple):
     @property
     def named_by_default(self) -> bool:
         """Whether GRUB's menu is made with kernel names: GRUB_DISABLE_LINUX_UUID=true (info grub)."""
-        return bool(NAMES.search(self.defaults))
+        return bool(re.search(NAMES, self.defaults))
 
     @property
     def named_line(self) -> int:
         """The line of /etc/default/grub that says so; 0 for none."""
-        found = NAMES.search(self.defaults)
+        found = re.search(NAMES, self.defaults)
         return self.defaults.count("\n", 0, found.start()) + 1 if found else 0
 
     @property
     def without_names(self) -> str:
         """/etc/default/grub with that line commented out, so that the menu is made with UUIDs."""
-        return NAMES.sub(lambda found: "#" + found.group(), self.defaults)
+        return re.sub(NAMES, lambda found: "#" + found.group(), self.defaults)
 
     def value(self, key: str) -> str:
         """The last value that the running kernel was given for `key`; "" for none."""
@@ -248,7 +248,7 @@ def _assigned(root: Root, block: Block | Unknown) -> list[Store]:
 
 def _of_assignments(path: str, store: str, text: str, block: Block | Unknown) -> tuple[Argument, ...]:
     named: tuple[Argument, ...] = ()
-    for found in ASSIGNMENT.finditer(text):
+    for found in re.finditer(ASSIGNMENT, text):
         value, start, end = found.group("value"), found.start("value"), found.end("value")
         quoted = len(value) > 1 and value[0] in "\"'"
         if store == "initramfs-tools":

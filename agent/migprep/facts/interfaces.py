@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root, udevdb
 from migprep.facts import guarded, selection
-from migprep.facts.observed import observed
+from migprep.facts.observed import remembered
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 
@@ -109,8 +109,8 @@ class Interfaces(NamedTuple):
 def probe(facts: Facts) -> Interfaces:
     """Read /sys/class/net and the udev database. Raises Undetermined without them."""
     tree = facts.root
-    addresses = guarded(lambda: _addresses(tree), "network addresses")
-    gateways = guarded(lambda: _gateways(tree), "gateways")
+    addresses = guarded(lambda: _addresses(facts), "network addresses")
+    gateways = guarded(lambda: _gateways(facts), "gateways")
     found = [
         _interface(tree, device, addresses, gateways)
         for device in udevdb.devices(tree, "net")
@@ -119,13 +119,13 @@ def probe(facts: Facts) -> Interfaces:
     return Interfaces(tuple(sorted(found, key=lambda one: one.name)))
 
 
-def _addresses(tree: Root) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(state["addresses"]) for name, state in observed(tree, "network").items()}
+def _addresses(facts: Facts) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(state["addresses"]) for name, state in remembered(facts, "network").items()}
 
 
-def _gateways(tree: Root) -> dict[str, tuple[str, ...]]:
+def _gateways(facts: Facts) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for one in observed(tree, "gateways"):
+    for one in remembered(facts, "gateways"):
         found[one["interface"]] = (*found.get(one["interface"], ()), one["address"])
     return found
 

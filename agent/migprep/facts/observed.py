@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from migprep.model import Undetermined
-from migprep.root import Root, read
+from migprep.root import Root, Unreadable, read
+
+if TYPE_CHECKING:
+    from migprep.facts import Facts
 
 #: Where a capture keeps what was observed when it was made.
 FOLDER = "/migprep/observed"
@@ -30,6 +33,31 @@ def observed(root: Root, name: str) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise Undetermined(f"{FOLDER}/{name}.json: {error}") from None
+
+
+#: What changes in /proc whenever an address or a route does (proc_pid_net(5)).
+TABLES = tuple(f"/proc/net/{name}" for name in ("route", "ipv6_route", "fib_trie", "if_inet6"))
+
+
+def remembered(facts: Facts, name: str) -> Any:
+    """`observed` of addresses or gateways, kept while the kernel's tables stay as they are.
+
+    Asking means importing psutil or netifaces, which costs more than all rules together.
+    """
+    if not facts.root.live or facts.cache is None:
+        return observed(facts.root, name)
+    from zlib import crc32
+
+    try:
+        identity = [crc32(read(facts.root, path) or b"") for path in TABLES]
+    except Unreadable:
+        return observed(facts.root, name)
+    identity.append(crc32("\0".join(facts.root.names("/sys/class/net")).encode("utf-8", "surrogateescape")))
+    known = facts.cache.get(f"observed/{name}", identity)
+    if known is None:
+        known = observed(facts.root, name)
+        facts.cache.put(f"observed/{name}", identity, known)
+    return known
 
 
 def _module(name: str, distribution: str) -> Any:

@@ -53,13 +53,14 @@ def version_of(path: str) -> str:
     return found.group(1) if found and found.group(1)[:1].isdigit() else ""
 
 
-LINUX = re.compile(
+# Compiled when the first menu is read (re keeps what it compiled): most machines have one kind of menu.
+LINUX = (
     r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?"
     r"(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)"
 )
-INITRD = re.compile(r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<path>\S*(?:init|img)\S*)")
-ENTRY = re.compile(r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)")
-DEFAULT = re.compile(r"[ \t]*set[ \t]+default=[\"']?(?P<value>[^\"'\n]*)")
+INITRD = r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<path>\S*(?:init|img)\S*)"
+ENTRY = r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)"
+DEFAULT = r"[ \t]*set[ \t]+default=[\"']?(?P<value>[^\"'\n]*)"
 
 
 def lines_of(text: str) -> list[tuple[int, int, str]]:
@@ -78,10 +79,10 @@ def grub(text: str) -> Menu:
     levels: list[int] = []
     place = "0"
     for number, offset, line in lines_of(text):
-        opened = ENTRY.match(line)
-        kernel = LINUX.match(line)
-        initrd = INITRD.match(line)
-        chosen = DEFAULT.match(line)
+        opened = re.match(ENTRY, line)
+        kernel = re.match(LINUX, line)
+        initrd = re.match(INITRD, line)
+        chosen = re.match(DEFAULT, line)
         if chosen and (not default or "saved_entry" in chosen.group("value")):
             value = chosen.group("value")
             default = value if "next_entry" not in value else default
