@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from migprep.facts.modprobe import Modprobe, parse
 from migprep.model import Unknown
 from migprep.root import Files
 
-CORPUS = Path("/work/shared/corpus/modprobe")
+CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent")) / "modprobe"
 DISK = ("virtio_pci", "virtio_blk")
 KERNEL = {
     "/lib/modules/6.1.0/modules.dep": b"kernel/drivers/block/virtio_blk.ko:\nkernel/drivers/virtio/virtio_pci.ko:\nkernel/drivers/net/e1000.ko:\nkernel/net/e1000e.ko:\n",
