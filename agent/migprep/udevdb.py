@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import root as files
 from migprep.model import Undetermined
 from migprep.root import Root
+
+if TYPE_CHECKING:
+    from migprep.cache import Cache
 
 DATABASE = "/run/udev/data"
 
@@ -20,14 +23,14 @@ class Device(NamedTuple):
     links: tuple[str, ...] = ()
 
 
-def devices(root: Root, subsystem: str) -> tuple[Device, ...]:
+def devices(root: Root, subsystem: str, cache: Cache | None = None) -> tuple[Device, ...]:
     """All devices of `subsystem` (block, net) by name. Raises Undetermined without a /sys to look in."""
     folder = f"/sys/class/{subsystem}"
     names = root.names(folder)
     if not names and not files.is_dir(root, folder):
         raise Undetermined(f"no {folder}")
     if root.live:
-        found = _asked(subsystem)
+        found = _asked(subsystem) if cache is None else _remembered(root, subsystem, cache)
         if found is not None:
             return found
     return tuple(_read(root, subsystem, name) for name in names)
@@ -36,6 +39,28 @@ def devices(root: Root, subsystem: str) -> tuple[Device, ...]:
 def has_database(root: Root) -> bool:
     """Whether udev has told anything: without it identifiers are unknown, not absent."""
     return bool(root.names(DATABASE))
+
+
+def _remembered(root: Root, subsystem: str, cache: Cache) -> tuple[Device, ...] | None:
+    """What libudev said, while this boot has seen no further event and udev has written nothing.
+
+    Importing pyudev and walking the devices costs as much as a third of a whole check.
+    """
+    from zlib import crc32
+
+    database = root.stat(DATABASE)
+    boot = files.value(root, "/proc/sys/kernel/random/boot_id")
+    events = files.value(root, "/sys/kernel/uevent_seqnum")
+    if not (boot and events.isdigit()):
+        return _asked(subsystem)
+    identity = [crc32(boot.encode()), int(events), database.mtime if database else 0]
+    known = cache.get(f"udev/{subsystem}", identity)
+    if known is None:
+        known = _asked(subsystem)
+        if known is not None:
+            cache.put(f"udev/{subsystem}", identity, known)
+        return known
+    return tuple(Device(name, syspath, properties, tuple(links)) for name, syspath, properties, links in known)
 
 
 def _asked(subsystem: str) -> tuple[Device, ...] | None:

@@ -113,7 +113,7 @@ def probe(facts: Facts) -> Interfaces:
     gateways = guarded(lambda: _gateways(facts), "gateways")
     found = [
         _interface(tree, device, addresses, gateways)
-        for device in udevdb.devices(tree, "net")
+        for device in udevdb.devices(tree, "net", facts.cache)
         if device.name != "bonding_masters"  # a file of the bonding driver
     ]
     return Interfaces(tuple(sorted(found, key=lambda one: one.name)))
