@@ -8,9 +8,6 @@ from typing import NamedTuple
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C", "LANG": "C", "HOME": "/root"}
 
-#: Commands that a fact may ask; none of them changes anything.
-READERS = frozenset({"zstd", "lz4", "lzop"})
-
 
 class Outcome(NamedTuple):
     """What a finished command left behind; `code` is negative for a signal, as in subprocess."""
@@ -50,10 +47,3 @@ def run(argv: list[str], seconds: float) -> Outcome:
                 raise TimeoutError(f"{argv[0]} took more than {seconds:g} s") from None
             raise
     return Outcome(child.returncode, stdout, stderr)
-
-
-def read(argv: list[str], seconds: float) -> Outcome:
-    """`run`, for a command that only reads; raises ValueError for any other."""
-    if argv[0] not in READERS:
-        raise ValueError(f"{argv[0]} is not in the list of commands that only read")
-    return run(argv, seconds)

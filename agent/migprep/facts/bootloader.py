@@ -104,9 +104,6 @@ def environment(root: Root) -> dict[str, str]:
     return {}
 
 
-Found = "tuple[str, tuple[MenuEntry, ...]]"
-
-
 def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
     for path in paths:
         text = files.text(root, path)
