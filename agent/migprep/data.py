@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from migprep.model import MigprepError
 
+if TYPE_CHECKING:
+    from importlib.abc import SourceLoader
+
 HERE = os.path.dirname(__file__)
-COMPILED = os.path.join(HERE, "compiled.json")
+COMPILED = "compiled.json"
 
 
 class DataError(MigprepError):
     """A data file that does not parse: path, line and what is wrong."""
 
     code = 65
+
+
+def packaged(name: str) -> bytes:
+    """A file of the package, whether that is a folder, a zip or an executable (PEP 302). Raises OSError."""
+    loader: SourceLoader = __loader__  # type: ignore[name-defined]
+    return loader.get_data(os.path.join(HERE, name))
 
 
 def mappings(kind: str, site: str | None = None) -> Iterator[tuple[str, dict[str, object]]]:
@@ -30,20 +40,24 @@ def mappings(kind: str, site: str | None = None) -> Iterator[tuple[str, dict[str
 def shipped(kind: str) -> Iterator[tuple[str, dict[str, object]]]:
     """The files that come with the program; a package holds them as one JSON file, which loads 30 times faster."""
     try:
-        with open(COMPILED, "rb") as stream:
-            import json
+        content = packaged(COMPILED)
+    except OSError:
+        content = b""
+    if content:
+        import json
 
-            yield from json.load(stream)[kind]
-            return
-    except FileNotFoundError:
-        pass
+        yield from json.loads(content)[kind]
+        return
     for path in sources(kind):
         yield os.path.relpath(path, HERE), strict(path)
 
 
 def is_packaged() -> bool:
     """Whether the shipped files are compiled, which only those are that passed the tests."""
-    return os.path.exists(COMPILED)
+    try:
+        return bool(packaged(COMPILED))
+    except OSError:
+        return False
 
 
 def sources(kind: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from migprep.model import MigprepError
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
-FOLDER = os.path.join(os.path.dirname(__file__), "templates")
+#: Where templates lie: "" for those of the package.
+FOLDER = ""
 
 
 class RenderError(MigprepError):
@@ -62,11 +62,12 @@ def environment(folder: str = FOLDER) -> SandboxedEnvironment:
     (trim_blocks, lstrip_blocks); every other line feed of a template is written.
     """
     if folder not in _environments:
-        from jinja2 import FileSystemLoader, StrictUndefined
+        from jinja2 import FileSystemLoader, PackageLoader, StrictUndefined
         from jinja2.sandbox import SandboxedEnvironment
 
         made = SandboxedEnvironment(
-            loader=FileSystemLoader(folder, followlinks=True), undefined=StrictUndefined, autoescape=False,
+            loader=FileSystemLoader(folder) if folder else PackageLoader("migprep"),
+            undefined=StrictUndefined, autoescape=False,
             keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         made.globals = {"absent": _absent, "range": made.globals["range"], "namespace": made.globals["namespace"]}
