@@ -13,6 +13,8 @@ from migprep.model import MigprepError
 
 #: Bytes that a configuration file may have before it is refused (the largest real one seen is 200 kB).
 LIMIT = 4 << 20
+#: Bytes asked for at once: most files have less, and room for all of LIMIT would cost more than reading them.
+PIECE = 1 << 16
 #: Symbolic links followed for one path, as many as the kernel follows (path_resolution(7)).
 LINKS = 40
 
@@ -63,7 +65,10 @@ def read(root: Root, path: str, limit: int = LIMIT) -> bytes | None:
         raise Unreadable(f"{path} is not a regular file")
     try:
         with root.open(path) as stream:
-            content = stream.read(limit + 1)
+            content = piece = stream.read(min(PIECE, limit + 1))
+            while piece and len(content) <= limit and len(piece) == PIECE:
+                piece = stream.read(PIECE)
+                content += piece
     except FileNotFoundError:
         return None
     if len(content) > limit:
