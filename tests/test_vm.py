@@ -6,12 +6,12 @@ import base64
 import gzip
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.vm import cache, console, fate, layout, nvram, recipe, results, scenario, testimony
+from tests.vm import cache, console, disk, fate, layout, nvram, recipe, results, scenario, testimony, trial
 from tests.vm.command import LabError
 from tests.vm.results import Row
 
@@ -110,10 +110,74 @@ def spoken(address: str = "10.0.2.40", name: str = "ens3", **more: str) -> testi
 
 def test_what_a_guest_says_becomes_data() -> None:
     report = base64.b64encode(gzip.compress(b'{"targets": []}')).decode()
-    said = spoken(report_kvm=report + "\n", check_kvm_0_1_2="fine\n")
+    archive = base64.b64encode(b"an archive").decode()
+    said = spoken(report=report + "\n", check_2_1_2="fine\n", archive=archive + "\n")
     assert said.mounts == {("/", "4-4"), ("/srv/data", "d-d")}
     assert said.links[0].addresses == ("10.0.2.40/24",)
-    assert dict(said.reports) == {"kvm": {"targets": []}}
+    assert said.report == {"targets": []}
+    assert said.capture == b"an archive"
+    assert testimony.act(said, "check") == ("check", 2, 1, "fine")
+
+
+def test_a_diff_among_the_words_is_not_a_section() -> None:
+    diff = "--- a/etc/fstab\n+++ b/etc/fstab\n@ @ -1,5 +1,5 @@\n-/dev/sda1 / @@x\n+UUID=4 /\n"
+    said = spoken(fix_0_1_9=diff)
+    assert testimony.act(said, "fix") == ("fix", 0, 8, diff.strip())
+
+
+def test_a_boot_waits_for_its_place_and_a_name_for_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    events = []
+
+    def third() -> None:
+        with cache.slot():
+            events.append("third")
+
+    waiting = threading.Thread(target=third)
+    with cache.slot():
+        with cache.slot(), cache.lock("run.x"):
+            waiting.start()
+            waiting.join(0.5)
+            assert waiting.is_alive()
+            events.append("second ends")
+        waiting.join(5)
+    assert events == ["second ends", "third"]
+
+
+def test_a_name_that_another_run_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    told = threading.Event()
+
+    def other() -> None:
+        with cache.lock("run.x", told.set):
+            pass
+
+    waiting = threading.Thread(target=other)
+    with cache.lock("run.x"):
+        waiting.start()
+        assert told.wait(5)
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rules", "words"),
+    [
+        ("ready", frozenset(), "same"),
+        ("not_ready", frozenset(), "not_ready (no reason)"),
+        ("ready", frozenset({"fstab/x"}), "ready (fstab/x)"),
+    ],
+)
+def test_a_capture_that_is_judged_otherwise_is_told(verdict: str, rules: frozenset[str], words: str) -> None:
+    again = fate.Prediction(verdict, rules=rules, note="no reason")
+    assert trial.difference(fate.Prediction("ready"), again) == words
+
+
+def test_a_disk_is_named_without_being_built() -> None:
+    one = scenario.load("hardcoded-sda")
+    assert disk.name(one).startswith("hardcoded-sda-")
+    assert trial.known_fate(one._replace(name="never-booted"), "kvm") is None
+    assert trial.rejudge(one._replace(name="never-booted"), ("kvm",), "today") == []
 
 
 @pytest.mark.parametrize("text", ["", "noise", "@@root\nx\n@@end 0\n", words(addresses="{nonsense")])

@@ -1,4 +1,4 @@
-"""The lab's command line: python -m tests.vm list | build | run | table | v2v."""
+"""The lab's command line: python -m tests.vm list | build | run | rejudge | table | v2v."""
 
 from __future__ import annotations
 
@@ -41,23 +41,31 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="list|build|run|table|v2v")
+    commands = parser.add_subparsers(required=True, metavar="list|build|run|rejudge|table|v2v")
     for name, do, text in (
         ("list", _list, "name every scenario and its story"),
         ("build", _build, "build disks without booting them"),
         ("run", _run, "boot, predict, compare"),
+        (
+            "rejudge",
+            _rejudge,
+            "judge the kept captures with today's rules and compare with the known fates; boots nothing",
+        ),
         ("table", _table, "print the newest results"),
         ("v2v", _v2v, "convert disks with virt-v2v and boot what comes out"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(do=do)
         sub.add_argument("--results", type=Path, default=results.FILE, help="record of results")
-        if name in ("build", "run", "v2v"):
+        if name in ("build", "run", "rejudge", "v2v"):
             sub.add_argument("names", nargs="*", metavar="NAME")
             sub.add_argument("--all", action="store_true", help="every scenario")
             sub.add_argument("--smoke", action="store_true", help="only the few that prove the lab")
-        if name == "run":
+        if name in ("run", "rejudge"):
             sub.add_argument("--target", action="append", choices=TARGETS, help="only this target")
+        if name == "rejudge":
+            sub.add_argument("--save", action="store_true", help="keep the rows in the record of results")
+        if name == "run":
             sub.add_argument("--jobs", type=int, default=2, choices=(1, 2), help="boots at a time")
             sub.add_argument("--fix", action="store_true", help="also apply fixes and roll them back")
             sub.add_argument("--fresh", action="store_true", help="boot targets again, known fate or not")
@@ -110,14 +118,14 @@ def _run(asked: argparse.Namespace) -> int:
     command.require("qemu-system-x86_64", *(t for s in scenarios for t in disk.tools(s)))
     if machine.product(trial.CHECKOUT) is None:
         print("migprep has no command line in this checkout: no prediction", flush=True)
-    date = _now()
+    date, commit = _now(), _commit()
     _, old = results.load(asked.results)
     new: list[Row] = []
     broken: list[str] = []
 
     def one(scenario: Scenario) -> list[Row]:
-        targets = tuple(t for t in scenario.targets if not asked.target or t in asked.target)
-        return trial.run(scenario, targets, date, fresh=asked.fresh, fix=asked.fix)
+        rows = trial.run(scenario, _targets(scenario, asked), date, fresh=asked.fresh, fix=asked.fix)
+        return [row._replace(commit=commit) for row in rows]
 
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         waiting = {pool.submit(one, scenario): scenario for scenario in scenarios}
@@ -135,6 +143,25 @@ def _run(asked: argparse.Namespace) -> int:
             command.stop_all()
             raise
     return _summary(old, new, broken)
+
+
+def _targets(scenario: Scenario, asked: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(target for target in scenario.targets if not asked.target or target in asked.target)
+
+
+def _rejudge(asked: argparse.Namespace) -> int:
+    date, commit = _now(), _commit()
+    _, old = results.load(asked.results)
+    scenarios = _chosen(asked) if asked.names or asked.smoke else load_all()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        judged = list(pool.map(lambda one: trial.rejudge(one, _targets(one, asked), date), scenarios))
+    new = [row._replace(commit=commit) for rows in judged for row in rows]
+    missing = [scenario.name for scenario, rows in zip(scenarios, judged) if not rows]
+    if missing:
+        print(f"not booted yet: {', '.join(missing)}")
+    if asked.save:
+        results.save(results.merged(old, new), date, versions(), asked.results)
+    return _summary(old, new, [])
 
 
 def _now() -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DONE = ".whole"
+BOOTS = 2  # boots at a time on this host, whatever the number of runs
 
 
 def folder() -> Path:
@@ -64,6 +68,46 @@ def _settle(half: Path, path: Path) -> None:
         if not is_whole(path):
             raise
         discard(half)
+
+
+@contextmanager
+def lock(name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a name for this run alone, among threads and processes; whoever ends lets go of it."""
+    with _held([name], waiting):
+        yield
+
+
+@contextmanager
+def slot() -> Iterator[None]:
+    """Wait for one of the host's places for a boot, and hold it."""
+    with _held([f"slot.{number}" for number in range(BOOTS)], lambda: None):
+        yield
+
+
+@contextmanager
+def _held(names: list[str], waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold whichever of these lock files is free first; flock(2) ends with its holder."""
+    (folder() / "locks").mkdir(parents=True, exist_ok=True)
+    files = [os.open(folder() / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in names]
+    try:
+        for turn in range(1 << 60):
+            if any(_try(file) for file in files):
+                break
+            if turn == 1:
+                waiting()
+            time.sleep(0.3)
+        yield
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def _try(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sweep() -> None:

@@ -9,7 +9,13 @@ from .recipe import recipe
 from .scenario import Scenario
 
 TOOLS = ("mmdebstrap", "unshare", "sfdisk", "mkfs.ext4")
-_BY_LAYOUT = {"lvm": "linux.uml", "md": "linux.uml", "luks-root": "linux.uml", "luks-data": "linux.uml", "btrfs": "mkfs.btrfs"}
+_BY_LAYOUT = {
+    "lvm": "linux.uml",
+    "md": "linux.uml",
+    "luks-root": "linux.uml",
+    "luks-data": "linux.uml",
+    "btrfs": "mkfs.btrfs",
+}
 
 
 def tools(scenario: Scenario) -> tuple[str, ...]:
@@ -24,16 +30,20 @@ def tools(scenario: Scenario) -> tuple[str, ...]:
     return tuple(wanted)
 
 
+def name(scenario: Scenario) -> str:
+    """The cache's name of this scenario's disk: what it is made of, hashed."""
+    return f"{scenario.name}-{cache.key(*map(str, tree.paths(scenario)), recipe(scenario))}"
+
+
 def disk(scenario: Scenario) -> Path:
     """The folder that holds this scenario's disk (and 'more', where it has a second one)."""
     command.require(*tools(scenario))
     layers = [str(layer) for layer in tree.layers(scenario)]
     script = recipe(scenario)
-    name = f"{scenario.name}-{cache.key(*layers, script)}"
 
     def build(half: Path) -> None:
         print(f"  disk {scenario.name} …", flush=True)
         head = f"W={half}\nLAYERS={':'.join(layers)}\n"
-        tree.isolated(head + script, half, 900, f"disk {scenario.name}")
+        tree.isolated(head + script, half, 3600, f"disk {scenario.name}")
 
-    return cache.entry("disks", name, build)
+    return cache.entry("disks", name(scenario), build)

@@ -35,7 +35,9 @@ def menu(scenario: Scenario, plan: Layout) -> str:
         ("@PARTMAP@", "msdos" if plan.label == "dos" else "gpt"),
     ):  # fmt: skip
         probe = probe.replace(token, value)
-    return defaults + f"""\
+    return (
+        defaults
+        + f"""\
 cat > "$T/tmp/grub-probe" <<'END-OF-PROBE'
 {probe}END-OF-PROBE
 chmod 755 "$T/tmp/grub-probe"; mount --bind "$T/tmp/grub-probe" "$T/usr/sbin/grub-probe"
@@ -43,6 +45,7 @@ mkdir -p "$T/dev/disk/by-uuid" "$T/boot/grub"; touch "$T/dev/disk/by-uuid/{IDS["
 chroot "$T" grub-mkconfig -o /boot/grub/grub.cfg
 umount "$T/usr/sbin/grub-probe"; grep -q vmlinuz "$T/boot/grub/grub.cfg"
 """
+    )
 
 
 def _arguments(scenario: Scenario) -> str:
@@ -97,7 +100,11 @@ mkdir "$W/core"; cp "$T/tmp/core.img" "$T/usr/lib/grub/i386-pc/boot.img" "$W/cor
         return 'mkdir "$W/core"; cp "$T/usr/lib/EXTLINUX/mbr.bin" "$W/core/boot.img"\n'
     if scenario.loader == "systemd-boot":
         return ""
-    fallback = "" if "no-fallback" in scenario.loader else 'mkdir "$W/esp/EFI/BOOT"; cp "$W/esp/EFI/debian/grubx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n'
+    fallback = (
+        ""
+        if "no-fallback" in scenario.loader
+        else 'mkdir "$W/esp/EFI/BOOT"; cp "$W/esp/EFI/debian/grubx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n'
+    )
     return f"""\
 mkdir -p "$T/boot/efi" "$T/boot/grub/x86_64-efi" "$W/esp/EFI/debian"
 cp "$T"/usr/lib/grub/x86_64-efi/*.mod "$T"/usr/lib/grub/x86_64-efi/*.lst "$T/boot/grub/x86_64-efi/"

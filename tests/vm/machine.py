@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from . import command, console, hardware
+from . import cache, command, console, hardware
 from .scenario import Hardware
 from .tree import GUEST
 
@@ -62,7 +62,8 @@ def cargo(acts: Sequence[str], code: Optional[bytes], folder: Path) -> list[str]
     """Write what the guest is handed over, and give back the QEMU arguments that hand it over."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        _add(tar, "say.sh", (GUEST / "say.sh").read_bytes())
+        for name in ("say.sh", "act.sh"):
+            _add(tar, name, (GUEST / name).read_bytes())
         _add(tar, "acts", ("\n".join(acts) + "\n").encode())
         if code is not None:
             with tarfile.open(fileobj=io.BytesIO(code)) as inner:
@@ -94,24 +95,24 @@ def boot(
     argv = hardware.arguments(machine, [str(image) for image in images], nvram)
     argv += ["-serial", f"file:{lines[0]}", "-serial", f"file:{lines[1]}", *handed]
     argv += [] if keep else ["-snapshot"]
-    began = time.monotonic()
     log = folder / "qemu.log"
     log.write_bytes(b"")
-    process = command.start(argv, log)
-    try:
-        death = _listen(process, lines, began, keep)
-    finally:
-        command.stop(process)
+    with cache.slot():
+        began = time.monotonic()
+        process = command.start(argv, log)
+        try:
+            death = _listen(process, lines, began, keep)
+        finally:
+            command.stop(process)
+        seconds = time.monotonic() - began
     text = console.plain(lines[0].read_bytes())
     said = lines[1].read_text(errors="replace")
     if not text and not said and log.stat().st_size:
         raise command.LabError(f"QEMU did not start: {log.read_text(errors='replace').strip()[:200]}")
-    return Boot(said if "@@end" in said else None, death, text, time.monotonic() - began)
+    return Boot(said if "@@end" in said else None, death, text, seconds)
 
 
-def _listen(
-    process: "object", lines: tuple[Path, Path], began: float, keep: bool
-) -> Optional[console.Death]:
+def _listen(process: object, lines: tuple[Path, Path], began: float, keep: bool) -> Optional[console.Death]:
     """Wait for the guest's word; None when it came, else where the start-up ended."""
     size, heard = -1, time.monotonic()
     while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import command, machine, testimony, trial
+from . import command, fate, machine, testimony, trial
 from .results import Row
 from .testimony import Testimony
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .trial import Bench
 
 
-def mended(on: Bench, row: Row, source: Testimony, report: Optional[Any]) -> Row:
+def mended(on: Bench, row: Row, source: Testimony) -> Row:
     """Fill the columns fix, source after fix, target after fix, and rollback of this row."""
     name, target = on.scenario.name, row.target
     images = _overlays(on, target)
@@ -22,14 +22,16 @@ def mended(on: Bench, row: Row, source: Testimony, report: Optional[Any]) -> Row
     fixed = _boot(on, f"source.fix.{target}", ["settle", "manifest", act, "poweroff"], images, keep=True)
     if isinstance(fixed, str):
         return row._replace(fix=f"the source died: {fixed}")
-    _, code, seconds, words = fixed.acts[0]
-    row = row._replace(fix=f"exit {code}", fix_seconds=seconds)
-    if code != 0:
-        return row._replace(note=f"{row.note}; fix: {' '.join(words.split())[-300:]}")
+    done = testimony.act(fixed, "fix")
+    if done is None:
+        return row._replace(fix="no word of it")
+    row = row._replace(fix=f"exit {done.code}", fix_seconds=done.seconds)
+    if done.code != 0:
+        return row._replace(note=f"{row.note}; fix: {' '.join(done.words.split())[-300:]}")
     moved = trial.listen(on, f"{target}.fixed", ["settle", "reached"], images)
     death = list(moved.death) if moved.death else None
     became = trial.judge(source, moved.said, death, moved.attempts)
-    promise = _after_fixes(report, target)
+    promise = _after_fixes(source.report, target)
     as_said = not became.whole and promise in ("not_ready", "conditional", "unknown")
     row = row._replace(after_fix="as said" if as_said else str(became))
     if not became.whole:
@@ -39,9 +41,10 @@ def mended(on: Bench, row: Row, source: Testimony, report: Optional[Any]) -> Row
     back = _boot(on, f"source.back.{target}", acts, images, keep=True)
     if isinstance(back, str):
         return row._replace(source_boots=f"lost boot: {back}")
-    again = trial.judge_said(source, back)
+    again = fate.fate(source, back)
     same = "identical" if back.manifest and back.manifest == fixed.manifest else _difference(fixed, back)
-    code = next((code for name, code, _, _ in back.acts if name == "rollback"), -1)
+    rolled = testimony.act(back, "rollback")
+    code = rolled.code if rolled else -1
     row = row._replace(source_boots=str(again), rollback=same if code == 0 else f"exit {code}, {same}")
     trial.tell(f"  {name}: source after fix {row.source_boots}, rollback {row.rollback}")
     return row

@@ -90,9 +90,13 @@ def _files(scenario: Scenario, plan: Layout) -> str:
     text = "".join(_write(path, _filled(body, plan)) for path, body in written.items())
     if scenario.layout.startswith("luks"):
         text += 'chmod 600 "$T/etc/keys/lab.key"\n'
-    return text + 'chmod 600 "$T"/etc/netplan/*.yaml 2>/dev/null || :\n' + (
-        f'chroot "$T" systemctl -q enable {network.ENABLE[scenario.network]}\n'
-        'rm -f "$T"/etc/systemd/system/*/systemd-networkd-wait-online.service\n'
+    return (
+        text
+        + 'chmod 600 "$T"/etc/netplan/*.yaml 2>/dev/null || :\n'
+        + (
+            f'chroot "$T" systemctl -q enable {network.ENABLE[scenario.network]}\n'
+            'rm -f "$T"/etc/systemd/system/*/systemd-networkd-wait-online.service\n'
+        )
     )
 
 
@@ -105,10 +109,10 @@ def _edits(scenario: Scenario, plan: Layout, *, boot: bool) -> str:
             text += _write("tmp/this", this.rstrip("\n")) + _write("tmp/by", by.rstrip("\n"))
             text += f'chroot "$T" python3 -c "$EDIT" {edit.path}\n'
     return text and (
-        "EDIT='import sys; p = \"/\" + sys.argv[1]; t = open(p).read()\n"
+        'EDIT=\'import sys; p = "/" + sys.argv[1]; t = open(p).read()\n'
         'this, by = (open("/tmp/" + n).read()[:-1] for n in ("this", "by"))\n'
         'this in t or sys.exit(f"{p} does not hold: {this}")\n'
-        "open(p, \"w\").write(t.replace(this, by))'\n" + text
+        'open(p, "w").write(t.replace(this, by))\'\n' + text
     )
 
 
@@ -127,7 +131,10 @@ def _initramfs(scenario: Scenario) -> str:
             lines = f'hostonly="no"\ncompress="zstd -1"\ndrivers="{driver} sd_mod ext4 {scenario.source.nic}"\n'
         build = 'for v in $(ls "$T/lib/modules"); do\n  chroot "$T" dracut -q --force --kver "$v" "/boot/initrd.img-$v"\ndone\n'
         return _write("etc/dracut.conf.d/10-machine.conf", lines) + build
-    text = _write("etc/initramfs-tools/conf.d/compress", "COMPRESS=zstd\nCOMPRESSLEVEL=1\n" if scenario.suite != "bullseye" else "COMPRESS=gzip\n")
+    text = _write(
+        "etc/initramfs-tools/conf.d/compress",
+        "COMPRESS=zstd\nCOMPRESSLEVEL=1\n" if scenario.suite != "bullseye" else "COMPRESS=gzip\n",
+    )
     if scenario.initramfs == "source":
         text += 'sed -i s/^MODULES=.*/MODULES=list/ "$T/etc/initramfs-tools/initramfs.conf"\n'
         text += f"printf '%s\\n' {driver} sd_mod ext4 {scenario.source.nic.replace('-', '_')} >> \"$T/etc/initramfs-tools/modules\"\n"
@@ -169,7 +176,11 @@ truncate -s 64M "$W/p/more"; mkfs.ext4 -q -F -U {IDS["more"]} -d "$W/data" "$W/p
 truncate -s 68M "$W/more"; printf 'label: dos\\nlabel-id: 0x1ab01ab1\\nstart=2MiB, size=64MiB\\n' | sfdisk -q "$W/more"
 dd status=none if="$W/p/more" of="$W/more" bs=1M seek=2 conv=notrunc,sparse
 """
-    return text + loader.sectors(scenario) + 'umount -l "$T"\nrm -rf "$W/p" "$W/data" "$W/esp" "$W/boot" "$W/tree" "$W/core"\n'
+    return (
+        text
+        + loader.sectors(scenario)
+        + 'umount -l "$T"\nrm -rf "$W/p" "$W/data" "$W/esp" "$W/boot" "$W/tree" "$W/core"\n'
+    )
 
 
 def _stack(scenario: Scenario, plan: Layout) -> str:
@@ -195,7 +206,11 @@ cp -a "$T/." "$W/mnt/@/"; umount "$W/mnt"; rmdir "$W/mnt"
 def _natively(plan: Layout, what: str, outer: str, inner: str, third: str, mib: int) -> str:
     """Work on block devices at native speed, in a user-mode kernel whose root is the tree."""
     body = _write("run/stack.sh", _filled((GUEST / "stack.sh").read_text(), plan))
-    made = f'truncate -s {mib}M "$W/p/{outer}" "$W/p/{third}"\n' if third == "mirror" else f'truncate -s {mib}M "$W/p/{outer}"\n'
+    made = (
+        f'truncate -s {mib}M "$W/p/{outer}" "$W/p/{third}"\n'
+        if third == "mirror"
+        else f'truncate -s {mib}M "$W/p/{outer}"\n'
+    )
     return f"""\
 {made}mount -t tmpfs tmpfs "$T/run"
 {body}chmod 755 "$T/run/stack.sh"

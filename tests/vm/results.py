@@ -33,12 +33,15 @@ class Row(NamedTuple):
     v2v: str = ""
     v2v_seconds: int = 0
     fix_seconds: int = 0
+    capture: str = ""
+    commit: str = ""
 
     @property
     def passed(self) -> bool:
         return (
             self.agree == "agree"
             and not self.not_found
+            and self.capture in ("", "same", "judged")
             and self.source_boots in ("", "whole")
             and self.after_fix in ("", "whole", "as said")
             and self.rollback in ("", "identical")

@@ -7,6 +7,7 @@ import binascii
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from typing import Any, NamedTuple, Optional
 
@@ -21,6 +22,15 @@ class Link(NamedTuple):
     addresses: tuple[str, ...]
 
 
+class Act(NamedTuple):
+    """One command of the product: its exit code, seconds of guest time, and last words."""
+
+    name: str
+    code: int
+    seconds: int
+    words: str
+
+
 class Testimony(NamedTuple):
     """Where a guest's root, data and network are, in its own words."""
 
@@ -32,9 +42,9 @@ class Testimony(NamedTuple):
     gateways: frozenset[str]
     ping: bool
     kernel: str
-    reports: tuple[tuple[str, Any], ...] = ()
-    checks: tuple[tuple[str, str], ...] = ()
-    acts: tuple[tuple[str, int, int, str], ...] = ()
+    report: Optional[Any] = None
+    capture: bytes = b""
+    acts: tuple[Act, ...] = ()
     manifest: str = ""
     files: tuple[str, ...] = ()
 
@@ -48,7 +58,7 @@ def sections(text: str) -> dict[str, str]:
     if hashlib.sha256(body.encode()).hexdigest() != tail.split("\n")[0].strip():
         raise LabError("the guest printed garbage: its words and their checksum differ")
     found: dict[str, str] = {}
-    for part in body.split("@@")[1:]:
+    for part in re.split("^@@", body, flags=re.M)[1:]:
         name, _, content = part.partition("\n")
         found[name] = content
     return found
@@ -67,16 +77,11 @@ def _read(said: dict[str, str]) -> Testimony:
     mounts = (line.split() for line in said.get("mounts", "").splitlines())
     swaps = (line.split() for line in said.get("swap", "").splitlines())
     failed = (line.split() for line in said.get("failed", "").splitlines() if line.strip())
-    reports, checks, acts = [], [], []
+    acts = []
     for name, content in said.items():
-        words = name.split()
-        if words[0] == "report":
-            reports.append((words[1], unpacked(content)))
-        elif words[0] == "check":
-            checks.append((words[1], f"exit {words[2]}: {' '.join(content.split())[-300:]}"))
-        elif words[0] in ("fix", "rollback"):
-            took = round(float(words[3]) - float(words[2]))
-            acts.append((words[0], int(words[1]), took, content.strip()))
+        if name.startswith(("check ", "capture ", "fix ", "rollback ")):
+            act, code, began, ended = name.split()
+            acts.append(Act(act, int(code), round(float(ended) - float(began)), content.strip()))
     files = gzip.decompress(base64.b64decode(said["files"])).decode("utf-8", "replace") if "files" in said else ""
     return Testimony(
         root=(said.get("root", "").split() or [""])[0],
@@ -91,12 +96,17 @@ def _read(said: dict[str, str]) -> Testimony:
         ),
         ping=said.get("ping", "").strip() == "yes",
         kernel=said.get("kernel", "").strip(),
-        reports=tuple(reports),
-        checks=tuple(checks),
+        report=unpacked(said.get("report", "")),
+        capture=base64.b64decode(said.get("archive", "")),
         acts=tuple(acts),
         manifest=said.get("manifest", "").split(" ")[0].strip(),
         files=tuple(files.splitlines()),
     )
+
+
+def act(said: Testimony, name: str) -> Optional[Act]:
+    """What came of one command, or None when it was not run."""
+    return next((one for one in said.acts if one.name == name), None)
 
 
 def links(text: str) -> tuple[Link, ...]:

@@ -67,15 +67,19 @@ def isolated(script: str, work: Path, limit: int, what: str) -> None:
     command.run([*_ISOLATED, str(path)], log, limit, what)
 
 
+def _base(suite: str) -> tuple[str, str]:
+    """The cache's name of a suite's base tree, and the script that makes it."""
+    script = _base_script(suite, ",".join((*BASE, *EXTRA.get(suite, ()))))
+    return f"{suite}-{cache.key(script)}", script
+
+
 def base(suite: str) -> Path:
     """The folder that holds this suite's base tree."""
-    packages = ",".join((*BASE, *EXTRA.get(suite, ())))
-    script = _base_script(suite, packages)
-    name = f"{suite}-{cache.key(script)}"
+    name, script = _base(suite)
 
     def build(half: Path) -> None:
         print(f"  base tree {suite} …", flush=True)
-        isolated(f"W={half}\n{script}", half, 1800, f"base tree {suite}")
+        isolated(f"W={half}\n{script}", half, 3600, f"base tree {suite}")
 
     return cache.entry("trees", name, build)
 
@@ -111,12 +115,13 @@ def packages(scenario: Scenario) -> tuple[str, ...]:
     return tuple(sorted(wanted))
 
 
-def layers(scenario: Scenario) -> list[Path]:
-    """The trees this scenario is laid over, topmost first."""
-    bottom = base(scenario.suite) / "tree"
+def _bottom(scenario: Scenario) -> Path:
+    return cache.folder() / "trees" / _base(scenario.suite)[0] / "tree"
+
+
+def _layer(scenario: Scenario) -> tuple[str, str]:
+    """The cache's name of the layer with this scenario's packages, and the script that makes it."""
     wanted = packages(scenario)
-    if not wanted:
-        return [bottom]
     # Every package's trigger would rebuild an initramfs that is thrown away below; but dracut must be free
     # to take the place of the tool that is held still.
     hush, hear = ("", "") if "dracut" in wanted else ("quiet; ", "; loud")
@@ -133,9 +138,27 @@ umount -l "$T"
 rm -rf "$W/work"
 """
 
-    def build(half: Path) -> None:
-        print(f"  packages {' '.join(wanted)} …", flush=True)
-        isolated(f"W={half}\nLAYERS={bottom}\n{script}", half, 1200, f"packages {' '.join(wanted)}")
+    return f"{scenario.suite}-{cache.key(str(_bottom(scenario)), script)}", script
 
-    name = f"{scenario.suite}-{cache.key(str(bottom), script)}"
-    return [cache.entry("layers", name, build) / "upper", bottom]
+
+def paths(scenario: Scenario) -> list[Path]:
+    """Where the trees are, or will be, that this scenario is laid over, topmost first."""
+    bottom = _bottom(scenario)
+    if not packages(scenario):
+        return [bottom]
+    return [cache.folder() / "layers" / _layer(scenario)[0] / "upper", bottom]
+
+
+def layers(scenario: Scenario) -> list[Path]:
+    """The same, built."""
+    base(scenario.suite)
+    name, script = _layer(scenario)
+    wanted = " ".join(packages(scenario))
+
+    def build(half: Path) -> None:
+        print(f"  packages {wanted} …", flush=True)
+        isolated(f"W={half}\nLAYERS={_bottom(scenario)}\n{script}", half, 3600, f"packages {wanted}")
+
+    if wanted:
+        cache.entry("layers", name, build)
+    return paths(scenario)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import threading
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from . import cache, command, disk, fate, hardware, layout, machine, mend, nvram, testimony
+from . import cache, command, disk, fate, hardware, layout, machine, mend, nvram, testimony, tree
 from .fate import Fate, Prediction
 from .results import Row
 from .scenario import Scenario
+from .testimony import Testimony
 
 CHECKOUT = Path(__file__).parents[2]
 TRIES = 3
-_building = threading.Lock()  # one heavy build at a time, whatever the number of boots
 
 
 class Bench(NamedTuple):
@@ -39,7 +41,7 @@ def tell(text: str) -> None:
 
 def bench(scenario: Scenario, product: Optional[bytes], fresh: bool, purpose: str = "runs") -> Bench:
     """Have the disk built and a clean folder to work in."""
-    with _building:
+    with cache.lock("build"):  # one heavy build at a time, whatever the number of boots
         built = disk.disk(scenario)
     work = cache.folder() / purpose / scenario.name
     cache.discard(work)
@@ -47,9 +49,7 @@ def bench(scenario: Scenario, product: Optional[bytes], fresh: bool, purpose: st
     return Bench(scenario, built, work, product, fresh)
 
 
-def listen(
-    on: Bench, where: str, acts: list[str], images: list[Path], *, keep: bool = False
-) -> machine.Boot:
+def listen(on: Bench, where: str, acts: list[str], images: list[Path], *, keep: bool = False) -> machine.Boot:
     """Boot until the machine has spoken or died; an emulator's stall is booted again, and said."""
     scenario = on.scenario
     made_of = scenario.source if where.startswith("source") else hardware.target(where.split(".")[0], scenario)
@@ -75,11 +75,18 @@ def flipped(on: Bench, boot: machine.Boot) -> bool:
     return testimony.read(boot.said).root != layout.layout(on.scenario).devices["root"]
 
 
+def _reaching() -> str:
+    """What a target is asked: a fate holds as long as this text stays."""
+    return (tree.GUEST / "say.sh").read_text()
+
+
+def _fate_name(scenario: Scenario, target: str) -> str:
+    return f"{disk.name(scenario)}-{target}-{cache.key(repr(hardware.target(target, scenario)), _reaching())}"
+
+
 def target_boot(on: Bench, target: str) -> dict[str, Any]:
     """The record of the built disk's boot on a target; kept until something it is made of changes."""
-    made_of = hardware.target(target, on.scenario)
-    say = (Path(__file__).parent / "guest" / "say.sh").read_text()
-    name = f"{on.disk.name}-{target}-{cache.key(repr(made_of), say)}"
+    name = _fate_name(on.scenario, target)
     if on.fresh:
         cache.discard(cache.folder() / "fates" / name)
 
@@ -91,68 +98,158 @@ def target_boot(on: Bench, target: str) -> dict[str, Any]:
         (half / "fate.json").write_text(json.dumps(record))
         shutil.copy(on.work / target / "console", half / "console")
 
-    entry = cache.entry("fates", name, build)
+    return _record(cache.entry("fates", name, build))
+
+
+def _record(entry: Path) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((entry / "fate.json").read_text())
     return record
 
 
-def judge(
-    source: testimony.Testimony, said: Optional[str], death: Optional[list[str]], attempts: int = 1
-) -> Fate:
+def known_fate(scenario: Scenario, target: str) -> Optional[dict[str, Any]]:
+    """The kept record of this disk's boot on a target, if there is one."""
+    entry = cache.folder() / "fates" / _fate_name(scenario, target)
+    return _record(entry) if cache.is_whole(entry) else None
+
+
+def judge(source: Testimony, said: Optional[str], death: Optional[list[str]], attempts: int = 1) -> Fate:
     """Turn one boot's record into a fate."""
     if said is None:
         where, line = death or ("silence", "")
         return fate.dead(where, line)
-    found = judge_said(source, testimony.read(said))
+    found = fate.fate(source, testimony.read(said))
     again = f"after {attempts} tries, the emulator stalled" if attempts > 1 else ""
     return found._replace(note="; ".join(filter(None, (found.note, again))))
 
 
-def judge_said(source: testimony.Testimony, said: testimony.Testimony) -> Fate:
-    """The fate of a machine that spoke."""
-    return fate.fate(source, said)
+def became(source: Testimony, record: dict[str, Any]) -> Fate:
+    """The fate that a kept record tells of."""
+    return judge(source, record["said"], record["death"], record["attempts"])
 
 
-def source_boot(on: Bench, targets: tuple[str, ...]) -> tuple[testimony.Testimony, float]:
+class Source(NamedTuple):
+    """What the source said, migprep's report and capture in it, and where that capture is kept."""
+
+    said: Testimony
+    seconds: float
+    archive: Optional[Path] = None
+
+
+def _source_name(scenario: Scenario) -> str:
+    return f"{disk.name(scenario)}-{cache.key(repr(scenario.source), _reaching())}"
+
+
+def source_boot(on: Bench, targets: tuple[str, ...]) -> Source:
     """Boot the source and let migprep judge there; a source that is not whole is the lab's own fault."""
-    acts = ["settle", "reached"] + ([f"check {' '.join(targets)}"] if on.product else [])
+    acts = ["settle", "reached"] + ([f"check {' '.join(targets)}", "capture"] if on.product else [])
     boot = listen(on, "source", acts, on.images(on.disk))
     if boot.said is None:  # a busy host lets a guest's own time limits run out: once more before giving up
         boot = listen(on, "source", acts, on.images(on.disk))
     if boot.said is None:
         where = f"{boot.death.where}: {boot.death.line}" if boot.death else "no word"
         raise command.LabError(f"{on.scenario.name}: the source itself does not come up ({where})")
-    return testimony.read(boot.said), boot.seconds
+    said = testimony.read(boot.said)
+    return Source(said, boot.seconds, _keep(on.scenario, boot.said, said.capture) if said.capture else None)
 
 
-def predictions(said: testimony.Testimony, targets: tuple[str, ...]) -> dict[str, Prediction]:
+def _keep(scenario: Scenario, words: str, capture: bytes) -> Path:
+    """Keep the newest source's words and capture, so that it can be judged again without a boot."""
+
+    def build(half: Path) -> None:
+        (half / "said").write_text(words)
+        (half / "capture.tar.gz").write_bytes(capture)
+
+    name = _source_name(scenario)
+    cache.discard(cache.folder() / "sources" / name)
+    return cache.entry("sources", name, build) / "capture.tar.gz"
+
+
+def known_source(scenario: Scenario) -> Optional[Source]:
+    """What the source said when it was last booted, if that was kept."""
+    entry = cache.folder() / "sources" / _source_name(scenario)
+    if not cache.is_whole(entry):
+        return None
+    return Source(testimony.read((entry / "said").read_text()), 0, entry / "capture.tar.gz")
+
+
+def predictions(report: Optional[Any], targets: tuple[str, ...], note: str = "") -> dict[str, Prediction]:
     """What migprep said for each target."""
-    reports, notes = dict(said.reports), dict(said.checks)
-    return {
-        name: fate.prediction(reports.get(name), name, notes.get(name, "")) if notes else fate.NONE
-        for name in targets
-    }
+    return {name: fate.prediction(report, name, note) for name in targets}
+
+
+def live(source: Source, targets: tuple[str, ...]) -> dict[str, Prediction]:
+    """What migprep said in the guest."""
+    check = testimony.act(source.said, "check")
+    note = f"exit {check.code}: {' '.join(check.words.split())[-300:]}" if check else fate.NONE.note
+    return predictions(source.said.report, targets, note)
+
+
+def captured(source: Source, targets: tuple[str, ...]) -> dict[str, Prediction]:
+    """What this checkout's migprep says here about the capture of the guest."""
+    if source.archive is None:
+        return predictions(None, targets, "no capture")
+    argv = [sys.executable, "-m", "migprep", "check", "--root", str(source.archive), "--format", "json"]
+    for target in targets:
+        argv += ["--target", target]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "agent"), "MIGPREP_DEBUG": ""}
+    done = subprocess.run(
+        argv, capture_output=True, text=True, errors="replace", check=False, timeout=300, env=environment
+    )
+    try:
+        report = json.loads(done.stdout)
+    except ValueError:
+        report = None
+    return predictions(report, targets, f"exit {done.returncode}: {' '.join(done.stderr.split())[-300:]}")
 
 
 def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: bool) -> list[Row]:
     """The whole story of one scenario, one row per target."""
-    on = bench(scenario, machine.product(CHECKOUT), fresh)
+    with cache.lock(f"run.{scenario.name}", lambda: tell(f"  {scenario.name}: another run has it, waiting …")):
+        return _run(bench(scenario, machine.product(CHECKOUT), fresh), targets, date, fix)
+
+
+def _run(on: Bench, targets: tuple[str, ...], date: str, fix: bool) -> list[Row]:
+    scenario = on.scenario
     tell(f"  {scenario.name} on source …")
-    source, seconds = source_boot(on, targets)
-    tell(f"  {scenario.name} on source: up in {seconds:.0f} s")
-    said = predictions(source, targets)
-    for name, report in source.reports:
-        (on.work / f"report.{name}.json").write_text(json.dumps(report, indent=1))
+    source = source_boot(on, targets)
+    tell(f"  {scenario.name} on source: up in {source.seconds:.0f} s")
+    (on.work / "report.json").write_text(json.dumps(source.said.report, indent=1))
+    said, again = live(source, targets), captured(source, targets) if on.product else {}
     rows = []
     for target in targets:
         record = target_boot(on, target)
-        became = judge(source, record["said"], record["death"], record["attempts"])
-        row = _row(scenario, target, said[target], became, date, round(record["seconds"]))
-        if fix and not became.whole and on.product:
-            row = mend.mended(on, row, source, dict(source.reports).get(target))
+        found = became(source.said, record)
+        row = _row(scenario, target, said[target], found, date, round(record["seconds"]))
+        if on.product:
+            row = row._replace(capture=difference(said[target], again[target]))
+        if fix and not found.whole and on.product:
+            row = mend.mended(on, row, source.said)
         tell(f"  {scenario.name} on {target}: said {row.verdict}, {row.fate}: {row.agree} {row.note}")
         rows.append(row)
     return rows
+
+
+def difference(said: Prediction, again: Prediction) -> str:
+    """In what the verdict about a capture differs from the one about the machine itself; "same" when in nothing."""
+    rules = sorted(said.rules ^ again.rules)
+    if said.verdict == again.verdict and not rules:
+        return "same"
+    return f"{again.verdict} ({', '.join(rules) or again.note})"
+
+
+def rejudge(scenario: Scenario, targets: tuple[str, ...], date: str) -> list[Row]:
+    """Today's verdict on the kept capture beside the known fates; boots nothing. No rows where nothing is kept."""
+    source = known_source(scenario)
+    records = {target: known_fate(scenario, target) for target in targets}
+    known = tuple(target for target in targets if records[target])
+    if source is None or not known:
+        return []
+    said = captured(source, known)
+    return [
+        _row(scenario, target, said[target], became(source.said, record), date, 0)._replace(capture="judged")
+        for target, record in records.items()
+        if record
+    ]
 
 
 def _row(scenario: Scenario, target: str, said: Prediction, became: Fate, date: str, took: int) -> Row:
@@ -163,5 +260,3 @@ def _row(scenario: Scenario, target: str, said: Prediction, became: Fate, date: 
         scenario.name, target, said.verdict, said.blocks, str(became), agree, date, took, missing,
         tuple(sorted(said.rules)), "; ".join(filter(None, (said.note, became.note))),
     )  # fmt: skip
-
-

@@ -37,16 +37,17 @@ def _unknown(scenario: Scenario, date: str) -> Row:
 
 def _converted(scenario: Scenario) -> tuple[Fate, int]:
     on = trial.bench(scenario, None, fresh=False, purpose="v2v")
-    source, _ = trial.source_boot(on, ())
+    source = (trial.known_source(scenario) or trial.source_boot(on, ())).said
     out = on.work / "v2v"
     out.mkdir(exist_ok=True)
     trial.tell(f"  {scenario.name} through virt-v2v …")
-    began = time.monotonic()
-    try:
-        _convert(on, out)
-    except LabError as error:
-        return Fate(("boot",), (), f"not converted: {error}"), round(time.monotonic() - began)
-    seconds = round(time.monotonic() - began)
+    with cache.slot():
+        began = time.monotonic()
+        try:
+            _convert(on, out)
+        except LabError as error:
+            return Fate(("boot",), (), f"not converted: {error}"), round(time.monotonic() - began)
+        seconds = round(time.monotonic() - began)
     boot = trial.listen(on, f"{_TARGET}.v2v", ["settle", "reached"], sorted(out.glob("lab-sd?")))
     became = trial.judge(source, boot.said, list(boot.death) if boot.death else None, boot.attempts)
     cache.discard(out)

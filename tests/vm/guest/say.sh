@@ -33,39 +33,12 @@ reached() {
   say cmdline; cat /proc/cmdline >>said
 }
 
-migprep() { PYTHONPATH=/run/lab/product python3 -m migprep "$@"; }
-
-check() {
-  for target; do
-    tell "check for $target"
-    start=$(cut -d' ' -f1 /proc/uptime)
-    migprep check --target "$target" --format json --output "report.$target" >out 2>&1
-    code=$?
-    say "check $target $code $start $(cut -d' ' -f1 /proc/uptime)"; tail -c 2000 out | tr -cd '\11\12\40-\176' | sed 's/^@@/@ @/' >>said
-    say "report $target"; [ -s "report.$target" ] && gzip -c "report.$target" | base64 -w 1000 >>said
-  done
-}
-
-manifest() {  # every file that is the machine's own, with mode, owner and content
-  find /etc /boot /usr/local /usr/lib/systemd /usr/lib/udev /usr/lib/dracut /usr/share/initramfs-tools /lib/modprobe.d /srv /root /opt -xdev \
-    ! -path '/etc/mtab' ! -path '/etc/resolv.conf' ! -path '/etc/machine-id' ! -path '/etc/lvm/cache/*' ! -path '/etc/lvm/archive*' ! -path '/etc/lvm/backup*' \
-    \( -type l -printf 'l %m %u %g %p -> %l\n' -o -type d -printf 'd %m %u %g %p\n' -o -type f -printf 'f %m %u %g %s %p\n' \) | sort
-  find /etc /boot /usr/local /srv /root /opt -xdev -type f -print0 | sort -z | xargs -0 sha256sum
-}
-
 act() {
   case $1 in
     settle) settle ;;
     reached) reached ;;
-    check) shift; check "$@" ;;
-    fix|rollback)
-      tell "$*"
-      (while sleep 60; do tell "still at it"; done) & beat=$!
-      start=$(cut -d' ' -f1 /proc/uptime)
-      migprep "$@" >out 2>&1
-      code=$?; kill $beat 2>/dev/null
-      say "$1 $code $start $(cut -d' ' -f1 /proc/uptime)"; tail -c 6000 out | tr -cd '\11\12\40-\176' | sed 's/^@@/@ @/' >>said ;;
-    manifest) tell manifest; manifest >manifest; say manifest; sha256sum <manifest >>said; say files; gzip -c manifest | base64 -w 1000 >>said ;;
+    poweroff) ;;
+    *) . ./act.sh; "$@" ;;
   esac
 }
 
