@@ -71,7 +71,7 @@ class Argument(NamedTuple):
     @property
     def candidate(self) -> str:
         """How to name the device instead; the kernel alone, without an initramfs, finds no filesystem UUID."""
-        if isinstance(self.device, Unknown):
+        if isinstance(self.device, Unknown) or self.path.lower().endswith(".efi"):  # sealed in a unified image
             return ""
         if not self.has_initrd and self.store == "menu" and len(self.device.devices) == 1:
             partuuid = self.device.devices[0].partuuid
@@ -198,31 +198,30 @@ def _spec(word: cmdline.Word) -> str:
 
 
 def _menus(facts: Facts, block: Block | Unknown) -> list[Store]:
+    from migprep.facts.bootloader import menu_text
+
     loader = facts.bootloader
     if isinstance(loader, Unknown):
         return []
+    texts = {path: menu_text(facts.root, path) for path in dict.fromkeys(one.path for one in loader.entries)}
     stores: dict[str, tuple[Argument, ...]] = {}
     for one in loader.entries:
-        text = files.text(facts.root, one.path) or ""
+        text = texts[one.path]
         words = cmdline.words(text, one.entry.start, one.entry.end)
         named = _named(one.path, "menu", words, block, one.is_default, bool(one.entry.initrd))
         stores[one.path] = stores.get(one.path, ()) + named
-        if "$kernelopts" in text[one.entry.start : one.entry.end]:
-            stores.update(_kernelopts(facts.root, block, one.is_default, stores))
-    return [Store(path, files.text(facts.root, path) or "", named) for path, named in stores.items()]
+        if "$kernelopts" in text[one.entry.start : one.entry.end] and loader.environment:
+            texts[loader.environment] = files.text(facts.root, loader.environment, 65536) or ""
+            if one.is_default or loader.environment not in stores:
+                found = _kernelopts(loader.environment, texts[loader.environment], block, one.is_default)
+                stores[loader.environment] = found
+    return [Store(path, texts[path], named) for path, named in stores.items()]
 
 
-def _kernelopts(
-    root: Root, block: Block | Unknown, is_default: bool, known: dict[str, tuple[Argument, ...]]
-) -> dict[str, tuple[Argument, ...]]:
-    from migprep.facts.bootloader import ENVIRONMENTS
-
-    for path in ENVIRONMENTS:
-        text = files.text(root, path, 65536) or ""
-        found = re.search(r"(?m)^kernelopts=(.*)$", text)
-        if found and (path not in known or is_default):
-            return {path: _named(path, "menu", cmdline.words(text, found.start(1), found.end(1)), block, is_default)}
-    return {}
+def _kernelopts(path: str, text: str, block: Block | Unknown, is_default: bool) -> tuple[Argument, ...]:
+    found = re.search(r"(?m)^kernelopts=(.*)$", text)
+    words = cmdline.words(text, found.start(1), found.end(1)) if found else ()
+    return _named(path, "menu", words, block, is_default)
 
 
 def _assigned(root: Root, block: Block | Unknown) -> list[Store]:

@@ -6,11 +6,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
+from migprep.facts.efi import Esp
 from migprep.formats import bootmenu
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migprep.facts import Facts
 
 #: Where each loader keeps its menu.
@@ -26,10 +29,7 @@ EXTLINUX = (
 )
 LILO = ("/etc/lilo.conf", "/etc/elilo.conf", "/boot/efi/efi/redhat/elilo.conf")
 ENVIRONMENTS = ("/boot/grub/grubenv", "/boot/grub2/grubenv")
-ESPS = ("/boot/efi", "/efi", "/boot")
 ENTRIES = tuple(f"{place}/loader/entries" for place in ("/boot", "/boot/efi", "/efi"))
-#: The fallback loader's name by architecture (UEFI specification 2.10, 3.5.1.1).
-FALLBACK = {"x86_64": "bootx64.efi", "i686": "bootia32.efi", "aarch64": "bootaa64.efi", "riscv64": "bootriscv64.efi"}
 
 
 class MenuEntry(NamedTuple):
@@ -37,7 +37,15 @@ class MenuEntry(NamedTuple):
 
     path: str
     entry: bootmenu.Entry
-    is_default: bool
+    is_default: bool  # boots next: the menu's default, or what was chosen for one boot
+
+
+class Lost(NamedTuple):
+    """A file that the entry that boots next names, and that is not there."""
+
+    path: str  # of the menu
+    line: int
+    file: str
 
 
 class BootLoader(NamedTuple):
@@ -46,9 +54,10 @@ class BootLoader(NamedTuple):
     kind: str  # grub, grub-legacy, systemd-boot, extlinux, lilo
     path: str
     entries: tuple[MenuEntry, ...]
-    esp: str  # mount point of the EFI system partition, "" when none was found
-    loaders: tuple[str, ...] | Unknown  # files on it below EFI, lower case
-    saved: str
+    esp: Esp
+    environment: str  # path of GRUB's environment block, "" for none
+    once: str  # the entry that GRUB starts at the next boot alone (grub-reboot(8)), "" for none
+    lost: tuple[Lost, ...]
 
     @property
     def is_missing(self) -> bool:
@@ -61,27 +70,23 @@ class BootLoader(NamedTuple):
         return next((one.entry.version for one in self.entries if one.is_default and one.entry.version), "")
 
     @property
-    def has_fallback(self) -> bool:
-        """Whether firmware without boot entries finds a loader (EFI/BOOT/BOOT<ARCH>.EFI)."""
-        return any(f"boot/{name}" in self.loaders for name in FALLBACK.values())
-
-    @property
-    def vendors(self) -> str:
-        """The folders of loaders on the EFI system partition."""
-        return ", ".join(sorted({name.split("/")[0] for name in self.loaders if "/" in name})) or "none"
+    def is_by_blocks(self) -> bool:
+        """Whether the loader finds its kernel by the numbers of disk blocks, which its installer writes down."""
+        return self.kind == "lilo"
 
 
 def probe(facts: Facts) -> BootLoader:
     """Read the menus of every loader known; the first with a kernel in it is the machine's."""
+    from migprep.facts import efi
+
     root = facts.root
     if not files.is_dir(root, "/boot"):
         raise Undetermined("no /boot")
     root.names("/boot")  # raises where it may not be read
-    esp = next(
-        (place for place in ESPS if files.is_dir(root, f"{place}/EFI") or files.is_dir(root, f"{place}/efi")), ""
-    )
-    loaders = _loaders(root, esp)
-    saved = environment(root).get("saved_entry", "")
+    waiting = unmounted(facts)
+    if "/boot" in waiting:
+        raise Undetermined("/boot is in /etc/fstab and is not mounted: mount it and check again")
+    esp = efi.partition(root, waiting)
     for kind, find in (
         ("grub", _grub),
         ("systemd-boot", _systemd_boot),
@@ -89,29 +94,41 @@ def probe(facts: Facts) -> BootLoader:
         ("extlinux", _extlinux),
         ("lilo", _lilo),
     ):
-        path, entries = find(root, saved)
+        path, entries, known = find(root, esp)
         if entries:
-            return BootLoader(kind, path, entries, esp, loaders, saved)
-    return BootLoader("", "", (), esp, loaders, saved)
+            return BootLoader(
+                kind, path, entries, esp, known.get("", ""), known.get("next_entry", ""), tuple(_lost(root, entries))
+            )
+    return BootLoader("", "", (), esp, "", "", ())
 
 
-def environment(root: Root) -> dict[str, str]:
-    """GRUB's environment block: 1024 bytes of NAME=value lines, padded with ``#`` (info grub)."""
-    for path in ENVIRONMENTS:
+def unmounted(facts: Facts) -> frozenset[str]:
+    """/boot and the places of an EFI system partition that fstab has and nothing is mounted at."""
+    fstab, mounts = facts.fstab, facts.mounts
+    if isinstance(fstab, Unknown) or isinstance(mounts, Unknown):
+        return frozenset()
+    asked = {entry.mountpoint for entry in fstab.entries if entry.mountpoint in ("/boot", "/boot/efi", "/efi")}
+    return frozenset(place for place in asked if mounts.at(place) is None)
+
+
+Found = tuple[str, tuple[MenuEntry, ...], dict[str, str]]
+NOTHING: Found = ("", (), {})
+
+
+def _environment(root: Root, menu: str) -> dict[str, str]:
+    """GRUB's environment block: 1024 bytes of NAME=value lines, padded with ``#`` (info grub); "" gives its path."""
+    for path in (f"{menu.rpartition('/')[0]}/grubenv", *ENVIRONMENTS):
         text = files.text(root, path, 65536)
         if text:
-            return dict(line.split("=", 1) for line in text.split("\n") if "=" in line and not line.startswith("#"))
+            lines = (line for line in text.split("\n") if "=" in line and not line.startswith("#"))
+            return {"": path, **dict(line.split("=", 1) for line in lines)}
     return {}
 
 
-def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
-    for path in paths:
-        text = files.text(root, path)
-        if text:
-            menu: bootmenu.Menu = parse(text)  # type: ignore[operator]
-            chosen = menu.chosen(saved)
-            return path, tuple(MenuEntry(path, one, _same(one, chosen)) for one in menu.entries)
-    return "", ()
+def _marked(
+    path: str, entries: tuple[tuple[str, bootmenu.Entry], ...], *chosen: bootmenu.Entry | None
+) -> tuple[MenuEntry, ...]:
+    return tuple(MenuEntry(place, one, any(_same(one, each) for each in chosen)) for place, one in entries)
 
 
 def _same(one: bootmenu.Entry, chosen: bootmenu.Entry | None) -> bool:
@@ -120,61 +137,116 @@ def _same(one: bootmenu.Entry, chosen: bootmenu.Entry | None) -> bool:
     )
 
 
-def _grub(root: Root, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
-    path, entries = _menu(root, GRUB, bootmenu.grub, saved)
-    if path and "blscfg" in (files.text(root, path) or ""):
-        return path, entries + blocks(root, saved)
-    return path, entries
+def _grub(root: Root, esp: Esp) -> Found:
+    for path in (*esp.menus, *GRUB):
+        text = files.text(root, path)
+        if not text:
+            continue
+        menu = bootmenu.grub(text)
+        by_blocks = "blscfg" in text
+        if not menu.entries and not by_blocks:
+            continue
+        known = _environment(root, path)
+        found = [(path, one) for one in menu.entries]
+        if by_blocks:
+            # blscfg stands where 10_linux put it, before anything else that boots a kernel: newest first.
+            found = [*reversed(_blocks(root, ENTRIES)), *found]
+            places = iter(range(len(found)))
+            found = [(where, one._replace(place=str(next(places))) if where != path else one) for where, one in found]
+            menu = menu._replace(entries=tuple(one for _, one in found))
+        once = known.get("next_entry", "") if "next_entry" in text else ""
+        chosen = menu.chosen(known.get("saved_entry", ""))
+        return path, _marked(path, tuple(found), chosen, menu.named(once)), {**known, "next_entry": once}
+    return NOTHING
 
 
-def _legacy(root: Root, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
-    return _menu(root, LEGACY, bootmenu.legacy, saved)
+def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str = "") -> Found:
+    for path in paths:
+        text = files.text(root, path)
+        if text:
+            menu: bootmenu.Menu = parse(text)  # type: ignore[operator]
+            return path, _marked(path, tuple((path, one) for one in menu.entries), menu.chosen(saved)), {}
+    return NOTHING
 
 
-def _extlinux(root: Root, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
-    path, entries = _menu(root, EXTLINUX, bootmenu.extlinux, saved)
+def _legacy(root: Root, esp: Esp) -> Found:
+    # `default saved` reads the number that savedefault wrote beside the menu.
+    saved = files.value(root, "/boot/grub/default").partition("\n")[0].strip()
+    return _menu(root, (*esp.legacy_menus, *LEGACY), bootmenu.legacy, saved)
+
+
+def _extlinux(root: Root, esp: Esp) -> Found:
+    path, entries, known = _menu(root, EXTLINUX, bootmenu.extlinux)
     included = re.findall(r"(?im)^\s*include\s+(\S+)", files.text(root, path) or "") if path else []
     for name in included:
         folder = path.rsplit("/", 1)[0]
-        more, found = _menu(root, (name if name.startswith("/") else f"{folder}/{name}",), bootmenu.extlinux, saved)
+        _, found, _ = _menu(root, (name if name.startswith("/") else f"{folder}/{name}",), bootmenu.extlinux)
         entries += found
-    return path, entries
+    return path, entries, known
 
 
-def _lilo(root: Root, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
-    return _menu(root, LILO, bootmenu.lilo, saved)
+def _lilo(root: Root, esp: Esp) -> Found:
+    return _menu(root, LILO, bootmenu.lilo)
 
 
-def _systemd_boot(root: Root, saved: str) -> tuple[str, tuple[MenuEntry, ...]]:
+def _systemd_boot(root: Root, esp: Esp) -> Found:
+    from fnmatch import fnmatchcase
+
     for place in ("/boot", "/boot/efi", "/efi"):
         path = f"{place}/loader/loader.conf"
         text = files.text(root, path) or ""
-        found = re.search(r"(?m)^default[ \t]+(\S+)", text)
-        entries = blocks(root, found.group(1) if found else "", f"{place}/loader/entries")
-        if entries:
-            return path, entries
-    return "", ()
+        found = [*_blocks(root, (f"{place}/loader/entries",)), *_unified(root, f"{place}/EFI/Linux")]
+        if found:
+            told = re.search(r"(?m)^default[ \t]+(\S+)", text)
+            wanted = told.group(1) if told else ""
+            names = [
+                one
+                for where, one in found
+                if wanted and any(fnmatchcase(name, wanted) for name in (one.name, where.rpartition("/")[2]))
+            ]
+            chosen = (names or [one for _, one in found])[-1]
+            return path, _marked(path, tuple(found), chosen), {}
+    return NOTHING
 
 
-def blocks(root: Root, wanted: str, only: str = "") -> tuple[MenuEntry, ...]:
-    """Boot Loader Specification entries; the default is the one `wanted`, else the newest."""
-    from fnmatch import fnmatchcase
-
+def _blocks(root: Root, folders: tuple[str, ...]) -> list[tuple[str, bootmenu.Entry]]:
+    """Boot Loader Specification entries, the oldest first."""
     found = []
-    for folder in (only,) if only else ENTRIES:
+    for folder in folders:
         for name in root.names(folder):
             if name.endswith(".conf"):
                 entry = bootmenu.bls(files.text(root, f"{folder}/{name}") or "", name[: -len(".conf")])
                 if entry:
                     found.append((f"{folder}/{name}", entry))
-    newest = sorted(found, key=lambda one: ("rescue" not in one[1].name, numbers(one[1].version or one[1].name)))
-    chosen = [
-        one
-        for one in newest
-        if wanted and (fnmatchcase(one[1].name, wanted) or fnmatchcase(f"{one[1].name}.conf", wanted))
-    ]
-    default = (chosen or newest)[-1] if found else None
-    return tuple(MenuEntry(path, entry, (path, entry) == default) for path, entry in found)
+    return sorted(found, key=lambda one: ("rescue" not in one[1].name, numbers(one[1].version or one[1].name)))
+
+
+def _unified(root: Root, folder: str) -> list[tuple[str, bootmenu.Entry]]:
+    """Unified kernel images, which are entries by themselves; their arguments are in them (uapi-group.org, UKI)."""
+    found = []
+    for name in root.names(folder):
+        path = f"{folder}/{name}"
+        if name.lower().endswith(".efi"):
+            text = menu_text(root, path)
+            version = re.search(r"\d+\.\d.*", name[:-4])
+            found.append(
+                (path, bootmenu.Entry(name, name, version.group() if version else "", path, path, 1, 0, len(text)))
+            )
+    return sorted(found, key=lambda one: numbers(one[1].name))
+
+
+def menu_text(root: Root, path: str) -> str:
+    """The text in which the positions of an entry of `path` count: the file, or a unified image's arguments."""
+    if not path.lower().endswith(".efi"):
+        return files.text(root, path) or ""
+    from migprep.formats import pe
+
+    with root.open(path) as raw:
+        place = pe.section(raw, b".cmdline")
+        if not place or place[1] > 65536:
+            return ""
+        raw.seek(place[0])
+        return raw.read(place[1]).rstrip(b"\0\n ").decode("utf-8", "surrogateescape")
 
 
 def numbers(version: str) -> list[tuple[int, str]]:
@@ -182,11 +254,32 @@ def numbers(version: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|[a-zA-Z~]+", version)]
 
 
-def _loaders(root: Root, esp: str) -> tuple[str, ...] | Unknown:
-    if not esp:
-        return ()
-    top = f"{esp}/EFI" if files.is_dir(root, f"{esp}/EFI") else f"{esp}/efi"
-    try:
-        return tuple(f"{folder}/{name}".lower() for folder in root.names(top) for name in root.names(f"{top}/{folder}"))
-    except files.Unreadable as error:
-        return Unknown(str(error))
+def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
+    for one in entries:
+        if one.is_default and not one.path.lower().endswith(".efi"):
+            for name in (one.entry.kernel, one.entry.initrd):
+                if name and not located(root, name):
+                    yield Lost(one.path, one.entry.line, name)
+
+
+def located(root: Root, name: str) -> str:
+    """Where a menu's path leads, which starts at its own file system; "" for nowhere.
+
+    /initrd.img-6.1 on a separate /boot, /@/boot/… on btrfs, /BOOT/ubuntu_1@/… on ZFS, ($root)/… with a variable.
+    """
+    path = re.sub(r"^\([^)]*\)|^\$\w+", "", name.split()[0])
+    path = path if path.startswith("/") else f"/boot/{path}"
+    parts = path.split("/")
+    below = ("/".join(["", *parts[at:]]) for at in range(2, len(parts)))
+    for candidate in (f"/boot{path}", path, f"/boot/efi{path}", f"/efi{path}", *below, f"/boot/{parts[-1]}"):
+        if is_there(root, candidate):
+            return candidate
+    return ""
+
+
+def is_there(root: Root, path: str) -> bool:
+    """Whether a file stands there, or the listing that stands for an image in a capture."""
+    from migprep.facts.initramfs import LISTINGS
+
+    found = root.stat(path)
+    return (found is not None and found.kind == "file") or files.exists(root, f"{LISTINGS}{path}")

@@ -190,6 +190,8 @@ def _boot(facts: Facts, kernel: Kernel) -> Boot:
 
 def image_path(facts: Facts, kernel: Kernel) -> str:
     """The image a kernel starts with: what the boot menu says, else by its name; "" for none. Raises Unreadable."""
+    from migprep.facts.bootloader import is_there, located
+
     root = facts.root
     loader = facts.bootloader
     if not isinstance(loader, Unknown):
@@ -197,7 +199,7 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
 
         for one in sorted(loader.entries, key=lambda one: not one.is_default):
             if one.entry.initrd and _starts(root, one, kernel):
-                found = _located(root, one.entry.initrd)
+                found = located(root, one.entry.initrd)
                 if found and "ucode" not in found:
                     return found
     root.names("/boot")  # raises where it may not be read
@@ -210,7 +212,7 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     ]
     names += [f"initramfs-{package}.img"] if package else []
     for name in names:
-        if _is_there(root, f"/boot/{name}"):
+        if is_there(root, f"/boot/{name}"):
             return f"/boot/{name}"
     return _unified(root, kernel.version)
 
@@ -222,22 +224,6 @@ def _unified(root: Root, version: str) -> str:
             if name.endswith(".efi") and f"-{version}." in f"-{name[:-4]}.":
                 return f"{folder}/{name}"
     return ""
-
-
-def _located(root: Root, initrd: str) -> str:
-    """A menu's path, which starts at its own file system: /initrd.img-6.1 on a separate /boot, /@/boot/… on btrfs."""
-    path = re.sub(r"^\([^)]*\)|^\$\w+", "", initrd.split()[0])
-    path = path if path.startswith("/") else f"/boot/{path}"
-    shorter = re.sub(r"^/@[^/]*", "", path)
-    for candidate in (f"/boot{path}", path, shorter, f"/boot/efi{path}", f"/efi{path}"):
-        if candidate and _is_there(root, candidate):
-            return candidate
-    return ""
-
-
-def _is_there(root: Root, path: str) -> bool:
-    found = root.stat(path)
-    return (found is not None and found.kind == "file") or files.exists(root, f"{LISTINGS}{path}")
 
 
 def image(facts: Facts, path: str) -> Image:
@@ -359,24 +345,17 @@ def scan(facts: Facts, path: str) -> tuple[Image, tuple[str, ...]]:
 
 def _seek_archive(raw: BinaryIO) -> Raw:
     """Go to where the image begins: in a unified kernel image, its section .initrd (uapi-group.org, UKI)."""
+    from migprep.formats import pe
+
     head = raw.read(4096)
     raw.seek(0)
     if head[:2] != b"MZ":
         return raw
-    start = int.from_bytes(head[60:64], "little")
-    if head[start : start + 4] != b"PE\0\0":
-        raise Undetermined("neither an archive nor a unified kernel image")
-    count = int.from_bytes(head[start + 6 : start + 8], "little")
-    table = start + 24 + int.from_bytes(head[start + 20 : start + 22], "little")
-    for at in range(table, table + 40 * count, 40):
-        if head[at : at + 8].rstrip(b"\0") == b".initrd":
-            size, offset = (
-                int.from_bytes(head[at + 8 : at + 12], "little"),
-                int.from_bytes(head[at + 20 : at + 24], "little"),
-            )
-            raw.seek(offset)
-            return _Part(raw, size)
-    raise Undetermined("a unified kernel image without an initramfs")
+    place = pe.sections(head).get(b".initrd")
+    if place is None:
+        raise Undetermined("a unified kernel image without an initramfs")
+    raw.seek(place[0])
+    return _Part(raw, place[1])
 
 
 class _Part:

@@ -85,13 +85,13 @@ class Kernels(NamedTuple):
 
     @property
     def next(self) -> tuple[Kernel, ...]:
-        """The one that boots next, alone."""
-        return (self.default,)
+        """Those that boot next: the menu's default, and what was chosen for one boot."""
+        return tuple(one for one in self.kernels if one.is_default) or (self.default,)
 
     @property
     def others(self) -> tuple[Kernel, ...]:
         """Those that boot only when somebody chooses them."""
-        return tuple(one for one in self.kernels if one is not self.default)
+        return tuple(one for one in self.kernels if one not in self.next)
 
 
 # kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio.ko …      (modules.dep)
@@ -149,7 +149,7 @@ def probe(facts: Facts) -> Kernels:
         raise Undetermined("no kernel is installed: no folder below /lib/modules belongs to one")
     ordered = sorted(found.values(), key=lambda one: numbers(one.version))
     default = _default(facts, ordered)
-    return Kernels(tuple(one._replace(is_default=one.version == default) for one in ordered))
+    return Kernels(tuple(one._replace(is_default=one.version in default) for one in ordered))
 
 
 def _boot(root: Root) -> tuple[str, ...] | Unknown:
@@ -194,16 +194,14 @@ def _config(root: Root, folder: str, version: str) -> str | Unknown:
     return _text(root, f"{folder}/config") if isinstance(found, Unknown) else found
 
 
-def _default(facts: Facts, kernels: list[Kernel]) -> str:
-    """The version that the boot menu starts; the newest that has a file when the menu does not tell."""
+def _default(facts: Facts, kernels: list[Kernel]) -> frozenset[str]:
+    """The versions that the boot menu starts; the newest that has a file when the menu does not tell."""
     loader = facts.bootloader
-    if not isinstance(loader, Unknown):
-        for one in loader.entries:
-            if one.is_default:
-                for kernel in kernels:
-                    if _starts(facts.root, one, kernel):
-                        return kernel.version
-    return next((one.version for one in reversed(kernels) if one.image), kernels[-1].version)
+    chosen = () if isinstance(loader, Unknown) else tuple(one for one in loader.entries if one.is_default)
+    found = {
+        next((kernel.version for kernel in kernels if _starts(facts.root, one, kernel)), "") for one in chosen
+    } - {""}
+    return frozenset(found or {next((one.version for one in reversed(kernels) if one.image), kernels[-1].version)})
 
 
 def _starts(root: Root, menu: MenuEntry, kernel: Kernel) -> bool:

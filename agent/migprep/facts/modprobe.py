@@ -151,10 +151,12 @@ def _arguments(facts: Facts) -> list[Denial]:
     texts = [("/proc/cmdline", files.text(facts.root, "/proc/cmdline", 65536) or "", 0, 1 << 16)]
     loader = facts.bootloader
     if not isinstance(loader, Unknown) and loader.entries:
+        from migprep.facts.bootloader import menu_text
+
         chosen = [one for one in loader.entries if one.is_default]
         if chosen:
             texts = [
-                (one.path, files.text(facts.root, one.path) or "", one.entry.start, one.entry.end) for one in chosen
+                (one.path, menu_text(facts.root, one.path), one.entry.start, one.entry.end) for one in chosen
             ]
     for path, text, start, end in texts:
         for word in cmdline.words(text, start, end):

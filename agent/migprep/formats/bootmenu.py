@@ -37,13 +37,17 @@ class Menu(NamedTuple):
     def chosen(self, saved: str = "") -> Entry | None:
         """The entry that boots when nobody touches a key; `saved` is GRUB's saved_entry."""
         wanted = saved if "saved_entry" in self.default or self.default == "saved" else self.default
+        return self.named(wanted) or next(iter(self.entries), None)
+
+    def named(self, wanted: str) -> Entry | None:
+        """The entry that a number, a name or a title means (a first one inside a submenu too); None for none."""
         for entry in self.entries:
             if wanted and wanted in (entry.place, entry.name, entry.title, f"{entry.place}>0"):
                 return entry
         inside = [entry for entry in self.entries if wanted and entry.place.startswith(f"{wanted}>")]
         last = wanted.rsplit(">", 1)[-1]
         named = [entry for entry in self.entries if ">" in wanted and last in (entry.name, entry.title)]
-        return next(iter([*inside, *named, *self.entries]), None)
+        return next(iter([*inside, *named]), None)
 
 
 # /vmlinuz-6.1.0-18-amd64  /boot/vmlinuz-5.14.0-362.el9.x86_64  vmlinuz-linux-lts
