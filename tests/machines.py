@@ -50,6 +50,7 @@ RULES = (
     rule("cpu/bound-module", "low", "services"),
     rule(
         "fstab/volatile-device-name",
+        symptom="A start job is running for /dev/sdb1\nDependency failed for /data",
         by_hand={"debian": "Run blkid /dev/sdb1, then write UUID=... instead of /dev/sdb1.", "redhat": "Same."},
     ),
     rule("initramfs/driver-missing", link="initramfs"),

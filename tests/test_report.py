@@ -61,6 +61,8 @@ def test_chain_tells_the_worst_of_each_link() -> None:
         "storage stack": "pass", "root": "unknown", "mounts": "fail", "network": "warn", "services": "pass",
     }  # fmt: skip
     assert chain["mounts"]["note"].endswith("(and 1 more)")
+    assert chain["mounts"]["symptom"] == "A start job is running for /dev/sdb1 Dependency failed for /data"
+    assert not any("symptom" in link for link in chain.values() if link["status"] != "fail")
 
 
 def test_reasons_are_the_open_blockers() -> None:

@@ -102,7 +102,19 @@ def _link(link: Link, results: Sequence[Result], by_id: dict[str, Rule]) -> dict
     mine = [result for result in results if by_id[result.rule].link is link]
     status, note = _state(mine, by_id)
     findings = [finding.fingerprint for result in mine for finding in result.findings]
-    return {"link": link.value, "status": status, "note": note, "findings": findings}
+    told_link: dict[str, object] = {"link": link.value, "status": status, "note": note, "findings": findings}
+    symptom = _symptom(mine, by_id) if status == "fail" else ""
+    return {**told_link, "symptom": symptom} if symptom else told_link
+
+
+def _symptom(results: Sequence[Result], by_id: dict[str, Rule]) -> str:
+    """What the machine would show where a link breaks: the symptom of the first blocker that is open, as one line."""
+    broken = (
+        by_id[result.rule]
+        for result in results
+        if by_id[result.rule].severity is Severity.BLOCKER and any(not one.waiver for one in result.findings)
+    )
+    return " ".join(next((rule.symptom for rule in broken), "").split())
 
 
 def _state(results: Sequence[Result], by_id: dict[str, Rule]) -> tuple[str, str]:

@@ -137,11 +137,14 @@ def _one_chain(target: Item, style: Style) -> list[str]:
     lines = ["", *wrap(f"Will it come up on {target['name']} ({shown(target['title'])})?", "", "  ")]
     lines[1] = style.paint(lines[1], "1")
     for link in target["boot_chain"]:
-        note = shown(link["note"])
-        room = WIDTH - 22
-        note = note if len(note) <= room else note[: room - 3].rstrip() + "..."
-        lines.append(f"  {style.sign(link['status'])} {link['link']:<18}{note}".rstrip())
+        lines.append(f"  {style.sign(link['status'])} {link['link']:<18}{_cut(shown(link['note']))}".rstrip())
+        if link.get("symptom"):
+            lines.append(f"{'':<22}{_cut('it would show: ' + shown(link['symptom']))}")
     return lines
+
+
+def _cut(words: str, room: int = WIDTH - 22) -> str:
+    return words if len(words) <= room else words[: room - 3].rstrip() + "..."
 
 
 def _column(target: Item) -> int:
