@@ -63,7 +63,7 @@ def test_addresses_in_every_spelling(written: str, meant: str) -> None:
 
 def test_interfaces_with_everything() -> None:
     found = net_ifupdown.parse(
-        "auto ens3=home\niface ens3 inet static\n address 10.0.0.5\n netmask 255.255.255.0\n gateway 10.0.0.1\n"
+        "auto ens3\niface ens3 inet static\n address 10.0.0.5\n netmask 255.255.255.0\n gateway 10.0.0.1\n"
         " dns-nameservers 1.1.1.1 9.9.9.9\niface ens3 inet6 auto\nallow-hotplug ens4\niface ens4 inet manual\n"
         "iface bond0 inet static\n address 10.1.0.5/16\n bond-slaves ens5 ens6\n up ip route add default dev ens7\n"
     )
@@ -72,6 +72,31 @@ def test_interfaces_with_everything() -> None:
     ]  # fmt: skip
     assert found[0].summary == "10.0.0.5/24, gateway 10.0.0.1, DNS 1.1.1.1 9.9.9.9"
     assert found[3].uses == ("ens5", "ens6", "ens7")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auto ens3=home\niface home inet dhcp\n mtu 9000\n",
+        "auto ens3\nmapping ens*\n script /usr/local/sbin/map\n map office=x away\n map home\niface home inet dhcp\n mtu 9000\n",
+        "auto ens3\niface lan inet manual\n mtu 9000\niface ens3 inet dhcp inherits lan\n",
+        "auto /ens*\niface ens3 inet dhcp\n inherits lan\niface lan\n mtu 9000\n",
+    ],
+)
+def test_a_stanza_that_means_a_card_by_another_name(text: str) -> None:
+    (one,) = [each for each in net_ifupdown.parse(text) if each.at_boot]
+    assert one.selection.names == ("ens3",) and one.mtu == 9000 and one.is_dhcp
+
+
+def test_ifupdown_says_what_a_driver_may_refuse() -> None:
+    (one,) = net_ifupdown.parse(
+        "auto ens3\niface ens3 inet dhcp\n hwaddress ether 02:00:00:00:00:01\n bond-master bond0\n offload-tso off\n"
+        " pre-up /sbin/ethtool -G $IFACE rx 4096\n up echo ethtools\n"
+    )
+    assert (one.set_mac, one.over) == ("02:00:00:00:00:01", ("bond0",))
+    assert [(each.line, each.text) for each in one.tuning] == [
+        (5, "offload-tso off"), (6, "pre-up /sbin/ethtool -G $IFACE rx 4096"),
+    ]  # fmt: skip
 
 
 def test_a_source_line_that_includes_itself_ends() -> None:

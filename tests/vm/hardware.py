@@ -21,7 +21,8 @@ OVMF = Path("/usr/share/OVMF")
 def target(name: str, scenario: Scenario) -> Hardware:
     """The target's hardware for this scenario: another bus, another card in another slot."""
     made_of = _TARGETS[name]
-    return made_of._replace(nics=scenario.source.nics, cpu=scenario.target_cpu or made_of.cpu)
+    cpu = scenario.target_cpu or made_of.cpu
+    return made_of._replace(nics=scenario.source.nics, cpu=cpu, turned=scenario.reorder)
 
 
 def _disks(bus: str, images: list[str], first: str) -> list[str]:
@@ -47,7 +48,8 @@ def _disks(bus: str, images: list[str], first: str) -> list[str]:
 def _nics(hardware: Hardware) -> list[str]:
     args: list[str] = []
     for index in range(hardware.nics):
-        card = f"{_NICS[hardware.nic]},netdev=n{index},mac={hardware.mac}:0{index + 1},addr={hardware.slot + index:#x},romfile="
+        place = hardware.slot + (hardware.nics - 1 - index if hardware.turned else index)
+        card = f"{_NICS[hardware.nic]},netdev=n{index},mac={hardware.mac}:0{index + 1},addr={place:#x},romfile="
         net = f"user,id=n{index},ipv6=off,net=10.0.{index + 2}.0/24"
         args += ["-netdev", net, "-device", card]
     return args

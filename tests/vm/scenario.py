@@ -32,6 +32,7 @@ class Hardware(NamedTuple):
     machine: str = "pc"
     slot: int = 3
     mac: str = "52:54:00:1a:b0"
+    turned: bool = False  # the last card sits in the first slot
 
 
 class Replace(NamedTuple):
@@ -60,6 +61,7 @@ class Scenario(NamedTuple):
     source: Hardware = Hardware()
     targets: tuple[str, ...] = ("kvm",)
     target_cpu: str = ""
+    reorder: bool = False
     finds: tuple[tuple[str, tuple[str, ...]], ...] = ()
     smoke: bool = False
     fix: bool = False
@@ -113,7 +115,7 @@ class _Reader:
             if name in given:
                 values[name] = self.text(given[name], choices)
         if "nics" in given:
-            values["nics"] = int(self.text(given["nics"], ("1", "2")))
+            values["nics"] = int(self.text(given["nics"], ("1", "2", "3")))
         return Hardware(**values)
 
     def replacements(self, node: yaml.Node) -> tuple[Replace, ...]:
@@ -145,7 +147,7 @@ _CHOICES = {
     "target-cpu": (),
 }
 _KEYS = (
-    *_CHOICES, "packages", "files", "replace", "run", "run-last", "source", "targets", "finds", "smoke", "fix",
+    *_CHOICES, "packages", "files", "replace", "run", "run-last", "source", "targets", "finds", "smoke", "fix", "reorder",
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX
          "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
 
 
-NAMES = (r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?")
+NAMES = r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?"
 
 
 class Argument(NamedTuple):

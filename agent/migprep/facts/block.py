@@ -232,7 +232,7 @@ def classify(spec: str, fstype: str = "") -> tuple[Kind, str]:
     for tag, folder in TAGS.items():
         prefix = f"/dev/disk/{folder}/"
         if spec.startswith(prefix):
-            return Kind[tag], f"{tag}={_normal(tag, unescape(spec[len(prefix):]))}"
+            return Kind[tag], f"{tag}={_normal(tag, unescape(spec[len(prefix) :]))}"
     if fstype in NETWORK or spec.startswith("//") or re.match(r"[^/\s]+:/", spec):
         return Kind.NETWORK, ""
     if fstype in PSEUDO or (spec and not spec.startswith("/")):

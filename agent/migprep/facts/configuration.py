@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from migprep import root
 from migprep.facts.selection import Selection, Traits
@@ -17,10 +17,24 @@ UNITS = "/etc/systemd/system"
 SHIPPED = ("/usr/lib/systemd/system/multi-user.target.wants", "/lib/systemd/system/multi-user.target.wants")
 
 
+class Device(Traits, Protocol):
+    """What is asked of a device here: all its names too."""
+
+    @property
+    def predictable(self) -> tuple[str, ...]: ...
+
+
+class Setting(NamedTuple):
+    """One setting that a driver or a network may refuse, as it stands there."""
+
+    line: int
+    text: str
+
+
 class Configuration(NamedTuple):
     """What one stanza, file or section says of one interface. Texts are "" where it says nothing."""
 
-    tool: str  # ifupdown, ifcfg, suse-ifcfg, netplan, networkmanager, networkd
+    tool: str  # ifupdown, ifcfg, suse-ifcfg, wicked, netplan, networkmanager, networkd, dhcpcd, connman, kernel
     path: str
     line: int
     interface: str  # the name as written, or what stands for it
@@ -34,6 +48,10 @@ class Configuration(NamedTuple):
     given_name: str = ""  # the name it gives to what it selects by address
     devices: tuple[str, ...] = ()  # names of the cards that it means now
     families: tuple[str, ...] = ()  # inet, inet6 where the tool writes them apart
+    over: tuple[str, ...] = ()  # names of the bond, bridge, VRF or VLANs that stand on this one
+    set_mac: str = ""  # the MAC address that it gives the device
+    mtu: int = 0  # bytes; 0 where it says nothing
+    tuning: tuple[Setting, ...] = ()  # offloads, rings and other settings for ethtool
 
     @property
     def is_static(self) -> bool:
@@ -92,9 +110,17 @@ class Configuration(NamedTuple):
         """Whether no card with one of `drivers`, in whatever place, can be selected by hardware."""
         return bool(self.selection.places) or not self.selection.allows_driver(drivers)
 
-    def names(self, device: Traits) -> bool:
+    def means(self, device: Device) -> bool:
+        """Whether it selects `device` as it is now; networkd knows a device by each of its names."""
+        if self.selection.means(device):
+            return True
+        others = device.predictable if self.tool == "networkd" and self.selection.names else ()
+        nameless = self.selection._replace(names=(), everything=True)
+        return any(self.selection.allows_name(one) for one in others) and nameless.means(device)
+
+    def names(self, device: Device) -> bool:
         """Whether it depends on the name of `device`: written for it, or for something on top of it."""
-        return device.name in self.uses or (bool(self.selection.names) and self.selection.means(device))
+        return device.name in self.uses or (bool(self.selection.names) and self.means(device))
 
 
 def masked(tree: Root, *units: str) -> bool:
@@ -128,6 +154,12 @@ def prefix(address: str, netmask: str) -> str:
             return address
         netmask = str(sum(bin(int(part)).count("1") for part in parts))
     return f"{address}/{netmask}"
+
+
+def number(text: str) -> int:
+    """A number of at most nine digits, else 0."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def below(name: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root
-from migprep.facts.configuration import LEFT, Configuration, below, prefix, text
+from migprep.facts.configuration import LEFT, UNITS, Configuration, Setting, below, installed, number, prefix, text
 from migprep.facts.selection import Selection, mac
 from migprep.formats import ifcfg
 from migprep.formats.stanzas import split
@@ -15,6 +15,9 @@ REDHAT = "/etc/sysconfig/network-scripts"
 SUSE = "/etc/sysconfig/network"
 #: udev's helper that renames the card with HWADDR to DEVICE (initscripts).
 RENAMES = ("/usr/lib/udev/rename_device", "/lib/udev/rename_device")
+#: Keys of a port's file that name what stands on it.
+UPPER = ("MASTER", "BRIDGE", "TEAM_MASTER", "OVS_BRIDGE", "VRF")
+SUSE_PORT = re.compile(r"BONDING_SLAVE_?\d+|TEAM_PORT_DEVICE_?\w*|MACVLAN_DEVICE|OVS_BRIDGE_PORT_DEVICE_?\w*")
 #: What it makes no difference to migrate: no card stands below.
 NO_CARD = frozenset(
     {"ppp", "ipsec", "tunnel", "gre", "sit", "isdn", "loopback", "wireless", "wifi", "tun", "tap", "ctc", "dummy"}
@@ -53,7 +56,19 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
             uses=tuple(dict.fromkeys((*below(device), *uses))),
             at_boot=given.get("ONBOOT", "yes").lower() not in ("no", "n", "false", "f", "0"),
             given_name=device if device and address else "",
+            over=tuple(given[key] for key in UPPER if given.get(key)),
+            set_mac=mac(given.get("MACADDR", "")),
+            mtu=number(given.get("MTU", "")),
+            tuning=_tuning(lines),
         ),
+    )
+
+
+def _tuning(lines: tuple[ifcfg.Line, ...]) -> tuple[Setting, ...]:
+    return tuple(
+        Setting(line.number, f"{line.name}={line.value}")
+        for line in lines
+        if line.name.startswith("ETHTOOL_OPT") and line.value.strip()
     )
 
 
@@ -78,7 +93,7 @@ def parse_suse(content: str, path: str, gateway: str = "", dns: tuple[str, ...] 
     protocol = given.get("BOOTPROTO", "static").lower()
     method = "dhcp" if protocol.startswith(("dhcp", "auto")) else "static" if addresses else "manual"
     uses = [given.get("ETHERDEVICE", ""), given.get("VLAN_DEVICE", ""), *given.get("BRIDGE_PORTS", "").split()]
-    uses += [given[key] for key in sorted(given) if re.fullmatch(r"BONDING_SLAVE_?\d+", key)]
+    uses += [given[key] for key in sorted(given) if SUSE_PORT.fullmatch(key)]
     start = given.get("STARTMODE", "manual").lower()
     return (
         Configuration(
@@ -93,6 +108,9 @@ def parse_suse(content: str, path: str, gateway: str = "", dns: tuple[str, ...] 
             dns=dns if method == "static" else (),
             uses=tuple(dict.fromkeys(one for one in (*below(name), *uses) if one)),
             at_boot=start not in ("manual", "off"),
+            set_mac=mac(given.get("LLADDR", "")),
+            mtu=number(given.get("MTU", "")),
+            tuning=_tuning(lines),
         ),
     )
 
@@ -107,14 +125,27 @@ def _suse_selection(name: str) -> Selection:
 
 
 def read(tree: Root) -> tuple[Configuration, ...]:
-    """Every live ifcfg file."""
+    """Every live ifcfg file that some tool still reads."""
     found: list[Configuration] = []
-    for path in _files(tree, REDHAT):
+    paths = _files(tree, REDHAT)
+    for path in paths if paths and _is_read(tree) else ():
         found += parse(text(tree, path), path)
-    routers, servers = _default(text(tree, f"{SUSE}/routes")), _servers(text(tree, f"{SUSE}/config"))
-    for path in _files(tree, SUSE):
-        found += parse_suse(text(tree, path), path, routers, servers)
+    paths = _files(tree, SUSE)
+    if paths and not (tree.link(f"{UNITS}/network.service") or "").endswith("/NetworkManager.service"):
+        routers, servers = _default(text(tree, f"{SUSE}/routes")), _servers(text(tree, f"{SUSE}/config"))
+        for path in paths:
+            found += parse_suse(text(tree, path), path, routers, servers)
     return tuple(found)
+
+
+def _is_read(tree: Root) -> bool:
+    """Whether the network scripts or NetworkManager's plug-in are there; RHEL 10 and newer Fedora have neither."""
+    return installed(tree, f"{REDHAT}/ifup", "/etc/init.d/network", "/etc/rc.d/init.d/network") or any(
+        name == "libnm-settings-plugin-ifcfg-rh.so"
+        for folder in ("/usr/lib64/NetworkManager", "/usr/lib/NetworkManager")
+        for version in ("", *tree.names(folder))
+        for name in tree.names(f"{folder}/{version}".rstrip("/"))
+    )
 
 
 def _files(tree: Root, folder: str) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
-from migprep.facts.configuration import Configuration, below, installed, masked, prefix, text
+from migprep.facts.configuration import Configuration, Setting, below, installed, masked, number, prefix, text
 from migprep.facts.selection import Selection, mac
 from migprep.formats import stanzas
 from migprep.root import Root
@@ -25,6 +25,11 @@ LOWER = (
     "vlan_raw_device",
     "bond-primary",
 )
+#: Options of a port's stanza that name what stands on it.
+UPPER = ("bond-master", "bond_master", "vrf")
+INHERITS = ("inherits", "inherit")
+SIGNS = "*?["
+COMMANDS = ("up", "pre-up", "post-up")
 NOT_NAMES = frozenset({"none", "all", "regex", "noregex", "glob"})
 
 
@@ -35,52 +40,114 @@ def parse(content: str, path: str = PATH) -> tuple[Configuration, ...]:
 
 
 def _configurations(files: list[tuple[str, tuple[stanzas.Line, ...]]]) -> tuple[Configuration, ...]:
-    raised = {_bare(name) for _, lines in files for line in lines if _raises(line) for name in line.words[1:]}
-    patterns = {name for name in raised if any(sign in name for sign in "*?[")}
+    lines = [line for _, content in files for line in content if line.words]
+    raised: dict[str, list[str]] = {}
+    for at, wanted in _raised(lines):
+        raised.setdefault(wanted, []).append(at)
+    patterns = [name for name in raised if any(sign in name for sign in SIGNS)]
     found = []
-    for path, lines in files:
+    for path, content in files:
         options: dict[int, list[stanzas.Line]] = {}
-        for line in lines:
+        for line in content:
             if line.words and not line.begins:
                 options.setdefault(line.stanza, []).append(line)
-        for head in lines:
+        for head in content:
             if head.begins and head.words[0] == "iface" and len(head.words) > 1:
                 name = head.words[1].lstrip("/")
-                at_boot = name in raised or any(_pattern(one, name) for one in patterns) or _raised(name, raised)
-                found.append(_configuration(path, head, options.get(head.stanza, []), at_boot))
+                means = tuple(at for at in raised.get(name, ()) if at != name)
+                at_boot = name in raised or any(_pattern(one, name) for one in patterns)
+                if any(sign in name for sign in SIGNS):
+                    at_boot = at_boot or any(_pattern(name, one) for one in raised)
+                told = options.get(head.stanza, []) + _inherited(head, options.get(head.stanza, []), lines)
+                found.append(_configuration(path, head, told, means or (name,), at_boot))
+            elif head.begins and head.words[0] == "rename":
+                found += _renamed(path, head)
     return tuple(found)
 
 
-def _raises(line: stanzas.Line) -> bool:
-    return bool(line.words) and (line.words[0] == "auto" or line.words[0].startswith("allow-"))
+# auto ens3=home    mapping ens3 / script /usr/local/sbin/map-scheme / map HOME ens3-home
+def _raised(lines: list[stanzas.Line]) -> list[tuple[str, str]]:
+    """(device or pattern, name of its stanza) of everything that is brought up at boot."""
+    found = []
+    for line in lines:
+        if line.words[0] == "auto" or line.words[0].startswith("allow-"):
+            found += [
+                (word.lstrip("/").partition("=")[0], word.lstrip("/").rpartition("=")[2]) for word in line.words[1:]
+            ]
+    mapped = []
+    for head in lines:
+        if head.words[0] == "mapping":
+            for pattern in head.words[1:]:
+                names = [at for at, wanted in found if at == wanted and _pattern(pattern, at)]
+                mapped += [
+                    (at, line.words[-1])
+                    for line in lines
+                    if line.stanza == head.stanza and line.words[0] == "map"
+                    for at in names
+                ]
+    return list(dict.fromkeys(found + mapped))
 
 
-def _bare(name: str) -> str:
-    """A name without the signs of a pattern (/ens*) and of a stanza (ens3=home)."""
-    return name.lstrip("/").partition("=")[0]
+# rename mac/52:54:00:1a:b0:01=lan0
+def _renamed(path: str, head: stanzas.Line) -> Iterator[Configuration]:
+    for word in head.words[1:]:
+        old, _, new = word.lstrip("/").partition("=")
+        if new and old.startswith("mac/"):
+            yield Configuration("ifupdown", path, head.number, new, _selection(old), "manual", given_name=new)
 
 
-def _configuration(path: str, head: stanzas.Line, options: list[stanzas.Line], at_boot: bool) -> Configuration:
+def _inherited(head: stanzas.Line, own: list[stanzas.Line], lines: list[stanzas.Line]) -> list[stanzas.Line]:
+    """Options of the stanzas that this one takes its settings from; its own count first."""
+    names = [head.words[at + 1] for at, word in enumerate(head.words[:-1]) if at > 1 and word in INHERITS]
+    names += [line.words[1] for line in own if line.words[0] in INHERITS and len(line.words) > 1]
+    if not names:
+        return []
+    have = {line.words[0] for line in own}
+    stanza = {
+        one.stanza
+        for one in lines
+        if one.words[0] in ("iface", "template") and one.words[1:2] and one.words[1] in names
+    }
+    return [one for one in lines if one.stanza in stanza and not one.begins and one.words[0] not in have]
+
+
+def _configuration(
+    path: str, head: stanzas.Line, options: list[stanzas.Line], means: tuple[str, ...], at_boot: bool
+) -> Configuration:
     name = head.words[1].lstrip("/")
-    given = {line.words[0]: line.words[1:] for line in options}
+    given: dict[str, tuple[str, ...]] = {}
+    for line in options:
+        given.setdefault(line.words[0], line.words[1:])
     method = METHODS.get(head.words[3] if len(head.words) > 3 else "", "manual")
-    address = (given.get("address") or ("",))[0]
+    addresses = [line.words[1] for line in options if line.words[0] == "address" and len(line.words) > 1]
     dns = (*given.get("dns-nameservers", ()), *given.get("dns-nameserver", ()))
     uses = [word for key in LOWER for word in given.get(key, ()) if word not in NOT_NAMES]
-    uses += [word for line in options if line.words[0] in ("up", "pre-up", "post-up") for word in _devices(line.words)]
+    uses += [word for line in options if line.words[0] in COMMANDS for word in _devices(line.words)]
     return Configuration(
         tool="ifupdown",
         path=path,
         line=head.number,
         interface=name,
-        selection=_selection(name),
-        method="static" if address and method != "dhcp" else method if method != "static" else "manual",
-        addresses=(prefix(address, (given.get("netmask") or ("",))[0]),) if address else (),
+        selection=_selection(name) if means == (name,) else Selection(names=means),
+        method="static" if addresses and method != "dhcp" else method if method != "static" else "manual",
+        addresses=tuple(prefix(one, (given.get("netmask") or ("",))[0]) for one in addresses),
         gateway=(given.get("gateway") or ("",))[0],
         dns=tuple(dns),
         uses=tuple(dict.fromkeys((*below(name), *uses))),
+        over=tuple(word for key in UPPER for word in given.get(key, ())),
         at_boot=at_boot,
         families=head.words[2:3],
+        set_mac=next((mac(word) for word in given.get("hwaddress", ()) if mac(word)), ""),
+        mtu=number((given.get("mtu") or ("",))[0]),
+        tuning=tuple(Setting(line.number, " ".join(line.words)) for line in options if _tunes(line.words)),
+    )
+
+
+def _tunes(words: tuple[str, ...]) -> bool:
+    """Whether an option sets what a driver may refuse: of ethtool's hook, or a command line with ethtool."""
+    commands = words[0] in COMMANDS and any(word.rpartition("/")[2] == "ethtool" for word in words[1:])
+    return commands or words[0].startswith(
+        ("offload-", "hardware-", "ethernet-", "link-speed", "link-duplex", "ethtool-")
     )
 
 
@@ -94,10 +161,6 @@ def _pattern(pattern: str, name: str) -> bool:
     from fnmatch import fnmatchcase
 
     return fnmatchcase(name, pattern)
-
-
-def _raised(pattern: str, raised: set[str]) -> bool:
-    return any(sign in pattern for sign in "*?[") and any(_pattern(pattern, name) for name in raised)
 
 
 def _devices(words: tuple[str, ...]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migprep import root
-from migprep.facts.configuration import Configuration, below, enabled
+from migprep.facts.configuration import Configuration, Setting, below, enabled, number
 from migprep.facts.selection import Selection, mac
 from migprep.formats import ini
 from migprep.root import Root
@@ -21,6 +21,8 @@ METHODS = {
     "link-local": "manual",
     "shared": "manual",
 }
+#: Keys of a wired profile that ask the driver for more than its defaults.
+SPEEDS = ("speed", "duplex", "auto-negotiate", "wake-on-lan")
 TYPES = ("ethernet", "802-3-ethernet", "bond", "bridge", "vlan", "team", "infiniband", "macvlan", "ovs-interface")
 
 
@@ -45,7 +47,9 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
     method = METHODS.get(ini.value(lines, "ipv4", "method"), "manual")
     if method in ("disabled", "manual") and ini.value(lines, "ipv6", "method") in ("auto", "dhcp", "manual"):
         method = "static" if ini.value(lines, "ipv6", "method") == "manual" else "dhcp"
-    parent = ini.value(lines, "vlan", "parent") or ini.value(lines, "macvlan", "parent")
+    parents = [ini.value(lines, section, "parent") for section in ("vlan", "macvlan", "infiniband", "vxlan")]
+    upper = ini.value(lines, "connection", "controller") or ini.value(lines, "connection", "master")
+    cards = (wired, "infiniband")
     return (
         Configuration(
             tool="networkmanager",
@@ -57,8 +61,16 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
             addresses=addresses,
             gateway=_gateway(lines),
             dns=_words(lines, "ipv4", "dns") + _words(lines, "ipv6", "dns"),
-            uses=tuple(dict.fromkeys((*below(name), *((parent,) if parent else ())))) if kind != "ethernet" else (),
+            uses=tuple(dict.fromkeys((*below(name), *(one for one in parents if one)))) if kind != "ethernet" else (),
+            over=(upper,) if upper else (),
             at_boot=ini.value(lines, "connection", "autoconnect", "true").lower() not in ("false", "no", "0", "off"),
+            set_mac=next((mac(ini.value(lines, each, "cloned-mac-address")) for each in cards), ""),
+            mtu=max(number(ini.value(lines, each, "mtu")) for each in cards),
+            tuning=tuple(
+                Setting(line.number, f"[{line.section}] {line.key}={line.value}")
+                for line in lines
+                if line.key and (line.section in ("ethtool", "sriov") or (line.section == wired and line.key in SPEEDS))
+            ),
         ),
     )
 

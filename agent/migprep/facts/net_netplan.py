@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from migprep.facts.configuration import Configuration, installed, text
+from migprep.facts.configuration import Configuration, Setting, installed, number, text
 from migprep.facts.selection import Selection, mac
 from migprep.model import Undetermined
 from migprep.root import Root
 
 #: Of files with one name the last folder's counts.
 FOLDERS = ("/lib/netplan", "/usr/lib/netplan", "/etc/netplan", "/run/netplan")
-KINDS = ("ethernets", "bonds", "bridges", "vlans")
+KINDS = ("ethernets", "bonds", "bridges", "vlans", "vrfs", "dummy-devices")
+#: Settings that a driver may refuse.
+TUNING = (
+    "receive-checksum-offload", "transmit-checksum-offload", "tcp-segmentation-offload", "tcp6-segmentation-offload",
+    "generic-segmentation-offload", "generic-receive-offload", "large-receive-offload", "wakeonlan",
+    "virtual-function-count", "embedded-switch-mode", "delay-virtual-functions-rebind",
+)  # fmt: skip
 #: Where the first line of an interface is kept among its settings.
 MARK = "\0line"
 
@@ -118,6 +124,9 @@ def _configuration(kind: str, name: str, given: dict[str, Any]) -> Configuration
         uses=tuple(lower),
         at_boot=str(given.get("activation-mode", "")) not in ("manual", "off"),
         given_name=str(given.get("set-name", "")) if address else "",
+        set_mac=mac(str(given.get("macaddress", ""))),
+        mtu=number(str(given.get("mtu", ""))),
+        tuning=tuple(Setting(line, f"{key}: {given[key]}") for key in TUNING if isinstance(given.get(key), str)),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from migprep.facts import selection
-from migprep.facts.configuration import Configuration, enabled
+from migprep.facts.configuration import Configuration, enabled, number
 from migprep.facts.udev import units
 from migprep.formats import ini
 from migprep.root import Root
 
 UNITS = ("systemd-networkd.service", "dbus-org.freedesktop.network1.service")
+#: Keys of [Network] that name what stands on the device.
+UPPER = ("Bond", "Bridge", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN", "Tunnel", "BatmanAdvanced")
 DHCP = frozenset({"yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"})
 
 
@@ -38,6 +40,9 @@ def _network(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...
             dns=tuple(word for value in ini.values(lines, "Network", "DNS") for word in value.split()),
             at_boot=ini.value(lines, "Link", "ActivationPolicy") not in ("down", "always-down", "manual")
             and ini.value(lines, "Link", "Unmanaged").lower() not in ("yes", "true", "1", "on"),
+            over=tuple(word for key in UPPER for each in ini.values(lines, "Network", key) for word in each.split()),
+            set_mac=selection.mac(ini.value(lines, "Link", "MACAddress")),
+            mtu=number(ini.value(lines, "Link", "MTUBytes").replace("K", "000")),
         ),
     )
 

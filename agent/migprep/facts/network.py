@@ -37,7 +37,7 @@ class Nic(Protocol):
 class Pin(NamedTuple):
     """One thing that gives a card its present name."""
 
-    by: str  # link, rule, ifcfg, netplan, policy
+    by: str  # link, rule, policy, or the tool that renames: ifcfg, netplan, ifupdown, kernel
     path: str
     line: int
     macs: bool  # it finds the card by its address
@@ -66,6 +66,7 @@ class Card(NamedTuple):
     version: int  # of systemd
     defaults: tuple[str, ...]  # what the .link file that counts now sets beside the name
     automatic: bool  # NetworkManager gives an address to cards that nothing is configured for
+    above: tuple[str, ...] = ()  # bonds, bridges, VLANs, VRFs … that stand on it, directly or not
 
     @property
     def name(self) -> str:
@@ -116,7 +117,7 @@ class Card(NamedTuple):
     def lost_on(self, nic: Nic) -> tuple[Configuration, ...]:
         """Configurations that depend on its name and do not find it on the target."""
         if not self.name_changes_on(nic):
-            return ()
+            return self.by_alternative
         sure = self.by_place or (self.alone and not self.name_is_claimed)
         possible = self.names_on(nic) if sure else ("eth0", "eth1")
         return tuple(
@@ -124,6 +125,16 @@ class Card(NamedTuple):
             for one in self.named
             if self.name in one.uses or not all(one.selection.allows_name(name) for name in possible)
         )
+
+    @property
+    def by_alternative(self) -> tuple[Configuration, ...]:
+        """Configurations that know it only by another of its names, one after its place; no pin keeps that."""
+        return tuple(one for one in self.named if self.name not in one.uses and not one.selection.means(self.device))
+
+    @property
+    def carries(self) -> str:
+        """What stands on it, in words; "" for nothing."""
+        return f" and carries {', '.join(self.above)}" if self.above else ""
 
     def loses_network_on(self, nic: Nic) -> bool:
         """Whether some configuration by name does not find it on the target."""
@@ -195,6 +206,7 @@ class Card(NamedTuple):
             and self.has_own_mac
             and self.device.kind == "ether"
             and (self.alone or not self._is_eth)
+            and not self.by_alternative
             and re.match(r"[A-Za-z0-9_.-]{1,15}$", self.name) is not None
         )
 
@@ -280,13 +292,37 @@ def probe(facts: Facts) -> Network:
 def read(tree: Root) -> tuple[Configuration, ...]:
     """The configurations of every tool that is in use."""
     netplan = net_netplan.read(tree)
-    return (
+    found = (
         net_ifupdown.read(tree)
         + net_ifcfg.read(tree)
         + netplan
         + net_keyfile.read(tree)
         + net_networkd.read(tree, started_by_netplan=bool(netplan))
     )
+    return found + _rare(tree)
+
+
+def _rare(tree: Root) -> tuple[Configuration, ...]:
+    """Tools whose readers are imported only where a file says that they may be in use."""
+    found: tuple[Configuration, ...] = ()
+    if root.exists(tree, "/etc/wicked/ifconfig"):
+        from migprep.facts import net_wicked
+
+        found += net_wicked.read(tree)
+    if root.exists(tree, "/etc/dhcpcd.conf"):
+        from migprep.facts import net_dhcpcd
+
+        found += net_dhcpcd.read(tree)
+    if root.exists(tree, "/etc/connman") or root.exists(tree, "/var/lib/connman"):
+        from migprep.facts import net_connman
+
+        found += net_connman.read(tree)
+    arguments = root.value(tree, "/proc/cmdline")
+    if "ip=" in arguments or "ifname=" in arguments:
+        from migprep.facts import net_cmdline
+
+        found += net_cmdline.read(tree)
+    return found
 
 
 def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], tree: Root) -> Network:
@@ -296,6 +332,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
     shared = {name for one in interfaces.shared_macs for name in one.names}
     automatic = bool(tree.names("/etc/NetworkManager")) and enabled(tree, "NetworkManager.service")
     eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
+    standing = _standing(configurations, interfaces)
     cards = []
     for device in interfaces.cards:
         own = tuple(one for one in configurations if device.name in one.devices or device.name in one.uses)
@@ -314,6 +351,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 version=udev.version,
                 defaults=link[0].kept if link else (),
                 automatic=automatic,
+                above=_above(device.name, standing),
             )
         )
     here = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac)}
@@ -327,15 +365,39 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
     )
 
 
+def _standing(found: tuple[Configuration, ...], interfaces: Interfaces) -> dict[str, tuple[str, ...]]:
+    """{device: what stands directly on it}, as configured and as it is."""
+    pairs = [(device.name, device.master) for device in interfaces.devices if device.master]
+    for one in found:
+        pairs += [(lower, one.interface) for lower in one.uses]
+        pairs += [(lower, upper) for upper in one.over for lower in one.devices or (one.interface,)]
+    standing: dict[str, tuple[str, ...]] = {}
+    for lower, upper in dict.fromkeys(pairs):
+        if lower != upper:
+            standing[lower] = (*standing.get(lower, ()), upper)
+    return standing
+
+
+def _above(name: str, standing: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    found: list[str] = []
+    todo = list(standing.get(name, ()))
+    while todo:
+        upper = todo.pop(0)
+        if upper not in found and upper != name:
+            found.append(upper)
+            todo += standing.get(upper, ())
+    return tuple(found)
+
+
 def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces) -> Iterable[Configuration]:
     """Each with the cards that it means; networkd's first matching file keeps a card from the later ones."""
     taken: set[str] = set()
     for one in found:
-        means = tuple(card.name for card in interfaces.cards if one.selection.means(card))
+        means = tuple(card.name for card in interfaces.cards if one.means(card))
         if one.tool == "networkd":
             means = tuple(name for name in means if name not in taken)
             taken.update(means)
-            if not means and any(one.selection.means(card) for card in interfaces.cards):
+            if not means and any(one.means(card) for card in interfaces.cards):
                 continue
         yield one._replace(devices=means)
 
@@ -371,13 +433,7 @@ def _pins(
         elif device.scheme == "mac" and "mac" in link.policies and not chosen.places:
             yield Pin("policy", link.path, 0, True)
     for one in configurations:
-        if (
-            one.given_name == device.name
-            and one.selection.by_mac
-            and (one.tool == "netplan" or net_ifcfg.renames(tree))
-        ):
+        if one.given_name == device.name and one.selection.by_mac and (one.tool != "ifcfg" or net_ifcfg.renames(tree)):
             named = one._replace(selection=one.selection._replace(names=()))
             if named.selection.means(device):
-                yield Pin(
-                    "netplan" if one.tool == "netplan" else "ifcfg", one.path, one.line, True, one.selection.drivers
-                )
+                yield Pin(one.tool, one.path, one.line, True, one.selection.drivers)

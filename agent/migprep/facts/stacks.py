@@ -136,7 +136,7 @@ class DeviceList(NamedTuple):
     def mended(self, line: str) -> str:
         """The line with all partitions let through too; comment and line end stay."""
         kept = line.split("#", 1)[0].rstrip()
-        return f"{kept} partitions{line[len(kept):]}"
+        return f"{kept} partitions{line[len(kept) :]}"
 
     @property
     def subject(self) -> str:

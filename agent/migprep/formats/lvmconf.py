@@ -54,4 +54,4 @@ def _value(text: str, tokens: list[re.Match[str]], at: int, name: str, found: di
 
 # "a|^/dev/sd.*|"
 def _plain(string: str) -> str:
-    return re.sub(r"\\(.)", r"\1", string[1:-1]) if "\\\"" in string or "\\\\" in string else string[1:-1]
+    return re.sub(r"\\(.)", r"\1", string[1:-1]) if '\\"' in string or "\\\\" in string else string[1:-1]
