@@ -24,7 +24,7 @@ class Cache:
         name = key.encode("utf-8", "surrogateescape")
         return os.path.join(self.folder, f"{crc32(name):08x}{adler32(name):08x}")
 
-    def get(self, key: str, identity: list[int]) -> Any:
+    def get(self, key: str, identity: list[Any]) -> Any:
         """The value kept for `key` while its `identity` (inode, size, mtime …) was the same, or None."""
         try:
             with open(self._path(key), "rb") as stream:
@@ -33,7 +33,7 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def put(self, key: str, identity: list[int], value: object) -> None:
+    def put(self, key: str, identity: list[Any], value: object) -> None:
         """Keep `value`; written beside and renamed, 0600."""
         path = self._path(key)
         try:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from migprep.report.text import Style
+    from migprep.root import Root
 
 SEVERITIES = ("blocker", "high", "low", "info")
 USAGE, INTERRUPTED = 64, 130
@@ -245,26 +246,32 @@ def check(options: argparse.Namespace) -> int:
     """Inspect, judge, tell."""
     import time
 
-    from migprep import inspection
-    from migprep.model import Severity
-    from migprep.report import document
+    from migprep.report import outcome
 
     if options.cron:
         os.nice(10)
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    work = inspection.begin(options.root, options.target)
-    results = inspection.judge(work)
-    judged = [
-        document.Judged(target, results[target.name], inspection.after_fixes(work, target, results[target.name]))
-        for target in work.targets
-    ]
-    run = document.Run(started, 0.0, options.root or "/", work.refused)
-    report = document.build(work.facts, work.rules, judged, run)
-    report["run"]["seconds"] = round(time.monotonic() - clock, 3)
-    for sentence in work.refused:
+    report = _report(options)
+    report["run"].update(started=started, seconds=round(time.monotonic() - clock, 3))
+    for sentence in outcome.refused(report):
         _complain(f"{sentence} (left out; the rest is used)", 65)
     _tell(report, options)
-    return inspection.code(work, results, Severity(options.fail_on))
+    return outcome.code(report, options.fail_on)
+
+
+def _report(options: argparse.Namespace) -> dict[str, Any]:
+    """The report; of the running machine the one that was made before, where nothing changed since."""
+    if options.root is not None or os.geteuid() != 0:
+        return _inspected(options)
+    from migprep import recall
+
+    return recall.report(options.target, lambda place: _inspected(options, place))
+
+
+def _inspected(options: argparse.Namespace, place: Root | None = None) -> dict[str, Any]:
+    from migprep import inspection
+
+    return inspection.report(inspection.begin(options.root, options.target, place=place), options.root or "/")
 
 
 def _tell(report: dict[str, Any], options: argparse.Namespace) -> None:

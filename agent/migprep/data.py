@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HERE = os.path.dirname(__file__)
 COMPILED = "compiled.json"
+#: Where a site keeps its own rules, targets and waivers: of the machine migprep runs on.
+SITE = "/etc/migprep"
 
 
 class DataError(MigprepError):

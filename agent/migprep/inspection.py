@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 from migprep import data, evaluate, rules, targets, waivers
+from migprep.data import SITE
 from migprep.facts import Facts
-from migprep.model import Finding, MigprepError, Phase, Result, Safety, Severity, Status, Undetermined, Verdict
+from migprep.model import Finding, MigprepError, Phase, Result, Safety, Status, Undetermined, Verdict
+from migprep.report import document
 from migprep.root import Root, Tree
 from migprep.rules import Rule
 from migprep.targets import Target
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Where a site keeps its own rules, targets and waivers: of the machine migprep runs on.
-SITE = "/etc/migprep"
 DEFAULT_TARGET = "kvm"
 
 
@@ -48,13 +48,13 @@ class Inspection(NamedTuple):
     refused: tuple[str, ...]
 
 
-def begin(root: str | None, names: Sequence[str], site: str = SITE) -> Inspection:
+def begin(root: str | None, names: Sequence[str], site: str = SITE, *, place: Root | None = None) -> Inspection:
     """Open `root` (None: the running machine) for the targets `names` (none: the default one)."""
     all_targets, refused_targets = load_targets(site)
     chosen = choose(all_targets, names)
     all_rules, refused_rules = load_rules(site)
     grants, refused_waivers = load_waivers(site)
-    opened = open_root(root)
+    opened = place or open_root(root)
     facts = Facts(opened, cache_of(opened))
     refuse_container(facts)
     return Inspection(facts, all_rules, chosen, grants, refused_targets + refused_rules + refused_waivers)
@@ -96,6 +96,16 @@ def refuse_container(facts: Facts) -> None:
         raise PlatformError(
             f"this is a container ({name}): it does not boot by itself; check its host, or an image with --root DIR"
         )
+
+
+def report(work: Inspection, name: str) -> dict[str, Any]:
+    """The report on every target of `work`; `name` is what the root is called. The caller says when it was."""
+    results = judge(work)
+    judged = [
+        document.Judged(target, results[target.name], after_fixes(work, target, results[target.name]))
+        for target in work.targets
+    ]
+    return document.build(work.facts, work.rules, judged, document.Run("", 0.0, name, work.refused))
 
 
 def load_targets(site: str = SITE) -> tuple[dict[str, Target], tuple[str, ...]]:
@@ -212,21 +222,6 @@ def _planned(inspection: Inspection, target: Target) -> Verdict:
         return apply.obstacle(place, path) if isinstance(place, Tree) else ""
 
     return plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal).verdict_after
-
-
-def code(inspection: Inspection, results: dict[str, tuple[Result, ...]], fail_on: Severity) -> int:
-    """The exit code of a check: 2 action needed, 3 unknown, 65 a site file was refused, 0."""
-    severities = {rule.id: rule.severity for rule in inspection.rules}
-    every = [result for judged in results.values() for result in judged]
-    if any(severities[one.rule].rank <= fail_on.rank and _open(one) for one in every):
-        return 2
-    if any(evaluate.verdict(inspection.rules, judged) is Verdict.UNKNOWN for judged in results.values()):
-        return 3
-    return 65 if inspection.refused else 0
-
-
-def _open(result: Result) -> bool:
-    return any(not finding.waiver for finding in result.findings)
 
 
 def can_apply(rule: Rule, target: Target) -> bool:

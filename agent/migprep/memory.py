@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import Any
 
 from migprep import output
+from migprep.digest import sha256
 
 FOLDER = "/var/lib/migprep"
 
@@ -47,4 +47,4 @@ def digest(report: dict[str, Any]) -> str:
         ],
         "gaps": [one["fact"] for one in report["run"]["gaps"]],
     }
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return sha256(json.dumps(said).encode()).hexdigest()

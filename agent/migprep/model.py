@@ -153,9 +153,9 @@ class Finding(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """16 hex digits of the rule and the subject alone: stable when words or lines change."""
-        import hashlib
+        from migprep.digest import sha256
 
-        return hashlib.sha256(f"{self.rule}\0{self.subject}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return sha256(f"{self.rule}\0{self.subject}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 class Result(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from migprep.model import Undetermined
 from migprep.root import Root, Unreadable, read
+from migprep.witness import fingerprint
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
@@ -46,13 +47,13 @@ def remembered(facts: Facts, name: str) -> Any:
     """
     if not facts.root.live or facts.cache is None:
         return observed(facts.root, name)
-    from zlib import crc32
-
     try:
-        identity = [crc32(read(facts.root, path) or b"") for path in TABLES]
+        identity = [
+            *(fingerprint(path, read(facts.root, path) or b"") for path in TABLES),
+            facts.root.names("/sys/class/net"),
+        ]
     except Unreadable:
         return observed(facts.root, name)
-    identity.append(crc32("\0".join(facts.root.names("/sys/class/net")).encode("utf-8", "surrogateescape")))
     known = facts.cache.get(f"observed/{name}", identity)
     if known is None:
         known = observed(facts.root, name)

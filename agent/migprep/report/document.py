@@ -8,6 +8,7 @@ import migprep
 from migprep.evaluate import verdict
 from migprep.facts import Facts, fact
 from migprep.model import Evidence, Finding, Link, Result, Severity, Status, Undetermined, Unknown, Verdict
+from migprep.report.outcome import SITE_FILES
 from migprep.rules import Rule
 from migprep.targets import Target
 
@@ -69,7 +70,7 @@ def text(ask: Callable[[], object]) -> str:
 def _gaps(facts: Facts, refused: Iterable[str]) -> list[dict[str, str]]:
     probed = ((name, facts.__dict__.get(name)) for name, kind in vars(Facts).items() if isinstance(kind, fact))
     gaps = [{"fact": name, "reason": value.reason} for name, value in probed if isinstance(value, Unknown)]
-    return gaps + [{"fact": "site files", "reason": reason} for reason in refused]
+    return gaps + [{"fact": SITE_FILES, "reason": reason} for reason in refused]
 
 
 # --- verdicts and the boot chain ---

@@ -1,0 +1,29 @@
+"""What a report comes to: its exit code, and what of the site's own files it left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The worst first, as in the report.
+SEVERITIES = ("blocker", "high", "low", "info")
+#: What a gap is called that is no fact: a file of /etc/migprep that was refused.
+SITE_FILES = "site files"
+
+
+def code(report: Mapping[str, Any], fail_on: str) -> int:
+    """The exit code: 2 action needed from the severity `fail_on` on, 3 unknown, 65 a site file was refused, 0."""
+    serious = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    found = [finding for one in report["results"] if one["severity"] in serious for finding in one["findings"]]
+    if not all(finding.get("waiver") for finding in found):
+        return 2
+    if any(one["verdict"] == "unknown" for one in report["targets"]):
+        return 3
+    return 65 if refused(report) else 0
+
+
+def refused(report: Mapping[str, Any]) -> list[str]:
+    """A sentence for each site file that was left out."""
+    return [gap["reason"] for gap in report["run"]["gaps"] if gap["fact"] == SITE_FILES]
