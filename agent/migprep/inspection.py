@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from migprep.cache import Cache
+    from migprep.plan import Change
     from migprep.waivers import Grant
 
 T = TypeVar("T")
@@ -193,9 +194,17 @@ def _judged(rule: Rule, facts: Facts, target: Target) -> Result:
         )
 
 
-def after_fixes(inspection: Inspection, target: Target, results: tuple[Result, ...]) -> Verdict:
-    """The verdict once `migprep fix --apply` has run, as planning it on an overlay shows."""
-    now = evaluate.verdict(inspection.rules, results)
+class Foreseen(NamedTuple):
+    """What `migprep fix --apply` would come to: the verdict then, the files it changes, the commands it runs."""
+
+    verdict: Verdict
+    changes: tuple[Change, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+def after_fixes(inspection: Inspection, target: Target, results: tuple[Result, ...]) -> Foreseen:
+    """What planning the safe fixes on an overlay shows."""
+    now = Foreseen(evaluate.verdict(inspection.rules, results))
     if not any(_is_mendable(finding) for result in results for finding in result.findings):
         return now
     try:
@@ -211,7 +220,7 @@ def _is_mendable(finding: Finding) -> bool:
     return bool(mend and not finding.waiver and mend.safety is Safety.SAFE and mend.phase is Phase.PREPARE)
 
 
-def _planned(inspection: Inspection, target: Target) -> Verdict:
+def _planned(inspection: Inspection, target: Target) -> Foreseen:
     from migprep import apply, plan
 
     def again(rule: Rule, facts: Facts, target: Target) -> Result:
@@ -221,7 +230,8 @@ def _planned(inspection: Inspection, target: Target) -> Verdict:
         place = inspection.facts.root
         return apply.obstacle(place, path) if isinstance(place, Tree) else ""
 
-    return plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal).verdict_after
+    made = plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal)
+    return Foreseen(made.verdict_after, made.changes, tuple(one.command for one in made.builds))
 
 
 def can_apply(rule: Rule, target: Target) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from migprep import apply, evaluate, inspection, journal, plan, waivers
 from migprep import root as files
+from migprep.diff import unified
 from migprep.facts import Facts
 from migprep.inspection import Inspection, UsageError
 from migprep.model import Finding, MigprepError, Result, Severity, Status, Verdict
@@ -251,7 +252,7 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
     lines: list[str] = []
     for change in made.changes:
         lines += [f"{change.path}  ({', '.join(change.rules)})"]
-        lines += [shown(one) for one in "".join(diff(change)).split("\n")[:-1]] + [""]
+        lines += [shown(one) for one in "".join(unified(*change[:3])).split("\n")[:-1]] + [""]
     if made.builds:
         lines += [
             "Then run:",
@@ -287,7 +288,7 @@ def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str
         "changes": [
             {
                 "path": _plain(change.path), "rules": list(change.rules), "before": _hash(change.before),
-                "after": _hash(change.after), "diff": _plain("".join(diff(change))),
+                "after": _hash(change.after), "diff": _plain("".join(unified(*change[:3]))),
             }
             for change in made.changes
         ],
@@ -322,87 +323,7 @@ def _hash(content: bytes | None) -> str | None:
 
 def patch(changes: Sequence[Change]) -> str:
     """All changes as one unified diff for `patch -p1` in the root; its lines hold every byte (PEP 383)."""
-    return "".join(one for change in changes for one in diff(change))
-
-
-CONTEXT = 3
-
-
-def diff(change: Change) -> list[str]:
-    """One file's unified diff, in linear time where no line comes or goes, as with nearly all fixes."""
-    before, after = _split(change.before), _split(change.after)
-    lines = [
-        f"--- {_header('a', change.path, change.before)}\n",
-        f"+++ {_header('b', change.path, change.after)}\n",
-    ]
-    for group in _grouped(_blocks(before, after)):
-        lines += _hunk(before, after, group)
-    return lines
-
-
-def _header(side: str, path: str, content: bytes | None) -> str:
-    return "/dev/null" if content is None else f"{side}{path}" + ("\t" if " " in path else "")
-
-
-def _split(content: bytes | None) -> list[str]:
-    parts = (content or b"").decode("utf-8", "surrogateescape").split("\n")
-    return [f"{one}\n" for one in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
-
-
-def _blocks(before: list[str], after: list[str]) -> list[tuple[int, int, int, int]]:
-    if len(before) == len(after):
-        found: list[tuple[int, int, int, int]] = []
-        for number, (old, new) in enumerate(zip(before, after)):
-            if old != new:
-                if found and found[-1][1] == number:
-                    found[-1] = (found[-1][0], number + 1, found[-1][2], number + 1)
-                else:
-                    found.append((number, number + 1, number, number + 1))
-        return found
-    start = next((at for at, (old, new) in enumerate(zip(before, after)) if old != new), min(len(before), len(after)))
-    most = min(len(before), len(after)) - start
-    end = next((at for at in range(most) if before[-1 - at] != after[-1 - at]), most)
-    middle = before[start : len(before) - end], after[start : len(after) - end]
-    if len(middle[0]) * len(middle[1]) > 1_000_000:  # difflib would take minutes
-        return [(start, len(before) - end, start, len(after) - end)]
-    import difflib
-
-    codes = difflib.SequenceMatcher(None, *middle, autojunk=False).get_opcodes()
-    return [(a + start, b + start, c + start, d + start) for tag, a, b, c, d in codes if tag != "equal"]
-
-
-def _grouped(blocks: list[tuple[int, int, int, int]]) -> list[list[tuple[int, int, int, int]]]:
-    groups: list[list[tuple[int, int, int, int]]] = []
-    for block in blocks:
-        if groups and block[0] - groups[-1][-1][1] <= 2 * CONTEXT:
-            groups[-1].append(block)
-        else:
-            groups.append([block])
-    return groups
-
-
-def _hunk(before: list[str], after: list[str], group: list[tuple[int, int, int, int]]) -> list[str]:
-    first, last = group[0], group[-1]
-    lead = min(CONTEXT, first[0])
-    trail = min(CONTEXT, len(before) - last[1])
-    old = (first[0] - lead, last[1] + trail)
-    new = (first[2] - lead, last[3] + trail)
-    lines = [f"@@ -{_range(*old)} +{_range(*new)} @@\n"]
-    at = old[0]
-    for start, end, start_new, end_new in group:
-        lines += [_line(" ", one) for one in before[at:start]]
-        lines += [_line("-", one) for one in before[start:end]]
-        lines += [_line("+", one) for one in after[start_new:end_new]]
-        at = end
-    return lines + [_line(" ", one) for one in before[at : old[1]]]
-
-
-def _range(start: int, end: int) -> str:
-    return f"{start + 1 if end > start else start},{end - start}"
-
-
-def _line(sign: str, one: str) -> str:
-    return f"{sign}{one}" if one.endswith("\n") else f"{sign}{one}\n\\ No newline at end of file\n"
+    return "".join(one for change in changes for one in unified(*change[:3]))
 
 
 # --- the way back ---

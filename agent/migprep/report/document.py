@@ -15,6 +15,8 @@ from migprep.targets import Target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from migprep.plan import Change
+
 SCHEMA = "migprep/report/1.0"
 
 
@@ -28,11 +30,13 @@ class Run(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """One target with its results, and its verdict once every safe fix is made."""
+    """One target with its results; its verdict once every safe fix is made, and what that would change and run."""
 
     target: Target
     results: tuple[Result, ...]
     after_fixes: Verdict | None = None
+    changes: tuple[Change, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Run) -> dict[str, Any]:
@@ -43,13 +47,22 @@ def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Ru
     gaps = _gaps(facts, run.refused)
     return {
         "schema": SCHEMA,
-        "tool": {"name": "migprep", "version": migprep.__version__},
+        "tool": {"name": "migprep", "version": migprep.__version__, "rules": digest(rules)},
         "host": host,
         "run": {"started": run.started, "seconds": run.seconds, "root": run.root, "complete": not gaps, "gaps": gaps},
         "targets": [_target(one, by_id) for one in judged],
         "results": [_result(result, by_id[result.rule], family) for one in judged for result in one.results],
         "inventory": stock,
     }
+
+
+def digest(rules: Sequence[Rule]) -> str:
+    """12 hex digits that tell one set of rules from another: a verdict may flip because the rules changed."""
+    import hashlib
+
+    words = [[one.id, one.severity.value, one.when.text, *(x.text for x in (one.applies, one.for_each) if x)]
+             for one in rules]  # fmt: skip
+    return hashlib.sha256(repr(words).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def told(ask: Callable[[], object]) -> object:
@@ -85,7 +98,18 @@ def _target(judged: Judged, by_id: dict[str, Rule]) -> dict[str, object]:
         "after_fixes": (judged.after_fixes or now).value,
         "reasons": [finding.fingerprint for finding in _reasons(now, judged.results, by_id)],
         "boot_chain": [_link(link, judged.results, by_id) for link in Link],
+        "fixes": {"changes": [_change(one) for one in judged.changes], "commands": list(judged.commands)},
     }
+
+
+def _change(change: Change) -> dict[str, object]:
+    """One file that the safe fixes change, as a diff without secrets."""
+    from migprep.diff import unified
+    from migprep.redact import is_forbidden, redacted
+
+    sides = [None if one is None else redacted(change.path, one) for one in (change.before, change.after)]
+    words = "" if is_forbidden(change.path) else "".join(unified(change.path, *sides))
+    return {"path": change.path, "rules": list(change.rules), "diff": words}
 
 
 def _reasons(now: Verdict, results: Sequence[Result], by_id: dict[str, Rule]) -> list[Finding]:
@@ -173,6 +197,8 @@ def _result(result: Result, rule: Rule, family: str) -> dict[str, object]:
         told_result["reason"] = result.reason
     if result.findings:
         told_result["by_hand"] = _by_hand(rule, family)
+        told_result["why"] = rule.why
+        told_result["symptom"] = rule.symptom
     return told_result
 
 
@@ -213,12 +239,24 @@ def _family(facts: Facts) -> str:
 def _host(facts: Facts) -> dict[str, object]:
     return {
         "name": text(lambda: facts.system.hostname),
+        "id": _id(facts),
         "os": text(lambda: facts.system.name),
         "kernel": text(lambda: facts.system.kernel),
         "architecture": text(lambda: facts.system.machine),
         "firmware": text(lambda: facts.firmware.kind),
         "virtualization": text(lambda: facts.virtualization.name),
     }
+
+
+def _id(facts: Facts) -> str:
+    """16 hex digits that tell this host from another of its name; the machine-id itself is confidential."""
+    import hashlib
+
+    from migprep import root
+
+    found = (root.value(facts.root, "/etc/machine-id") or "").strip()
+    keyed = f"migprep\0{found}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(keyed).hexdigest()[:16] if len(found) == 32 else ""
 
 
 def inventory(facts: Facts) -> dict[str, object]:

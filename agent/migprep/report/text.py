@@ -58,10 +58,10 @@ def render(document: Item, style: Style = PLAIN) -> str:
     """The whole report, ending with one line per target."""
     lines = _head(document, style)
     lines += _chain(document, style)
-    for title, status, blocks in _groups(document):
-        if blocks:
-            lines += ["", style.paint(f"{title} ({sum(len(block.findings) for block in blocks)})", "1")]
-            for block in blocks:
+    for title, status, found in groups(document):
+        if found:
+            lines += ["", style.paint(f"{title} ({sum(len(block.findings) for block in found)})", "1")]
+            for block in found:
                 lines += _block(block, document, status, style)
         if status == "unknown":
             lines += _unchecked(document, style)
@@ -103,17 +103,25 @@ def wrap(words: str, first: str = "", later: str = "", width: int = WIDTH) -> li
 
 
 def _head(document: Item, style: Style) -> list[str]:
-    host, run = document["host"], document["run"]
-    kernel = host["kernel"] and f"kernel {host['kernel']}"
+    return wrap(shown(f"{name(document)}: {system(document)}"), "", "  ")
+
+
+def name(document: Item) -> str:
+    """What to call the machine."""
+    where = "" if document["run"]["root"] == "/" else f" (from {document['run']['root']})"
+    return (document["host"]["name"] or "this machine") + where
+
+
+def system(document: Item) -> str:
+    """What runs on which machine, in one line."""
+    host = document["host"]
     parts = [
         host["os"] or "unknown system",
-        kernel,
+        host["kernel"] and f"kernel {host['kernel']}",
         host["firmware"].upper(),
         host["virtualization"] and f"on {host['virtualization']}",
     ]
-    name = host["name"] or "this machine"
-    where = "" if run["root"] == "/" else f" (from {run['root']})"
-    return wrap(shown(f"{name}{where}: " + ", ".join(part for part in parts if part)), "", "  ")
+    return ", ".join(part for part in parts if part)
 
 
 def _chain(document: Item, style: Style) -> list[str]:
@@ -170,11 +178,11 @@ def _fitting(targets: list[Item]) -> list[list[Item]]:
 # --- findings ---
 
 
-def _groups(document: Item) -> list[tuple[str, str, list[Block]]]:
+def groups(document: Item) -> list[tuple[str, str, list[Block]]]:
     """(heading, status, blocks), the least urgent first: a terminal is read from its end."""
-    blocks = _blocks(document)
-    waived = [_having(block, waived=True) for block in blocks]
-    still = [_having(block, waived=False) for block in blocks]
+    found = blocks(document)
+    waived = [_having(block, waived=True) for block in found]
+    still = [_having(block, waived=False) for block in found]
     return [
         (
             "FOR YOUR INFORMATION",
@@ -188,18 +196,18 @@ def _groups(document: Item) -> list[tuple[str, str, list[Block]]]:
     ]
 
 
-def _blocks(document: Item) -> list[Block]:
+def blocks(document: Item) -> list[Block]:
     """Findings by rule, each once with the targets it concerns; info before low, else by rule."""
     found: dict[str, tuple[Item, dict[str, tuple[Item, list[str]]]]] = {}
     for result in document["results"]:
         for finding in result["findings"]:
             _, mine = found.setdefault(result["rule"], (result, {}))
             mine.setdefault(finding["fingerprint"], (finding, []))[1].append(result["target"])
-    blocks = [
+    made = [
         Block(result, tuple((finding, tuple(targets)) for finding, targets in mine.values()))
         for result, mine in found.values()
     ]
-    return sorted(blocks, key=lambda block: (block.result["severity"] != "info", block.result["rule"]))
+    return sorted(made, key=lambda block: (block.result["severity"] != "info", block.result["rule"]))
 
 
 def _having(block: Block, waived: bool) -> Block:
@@ -209,9 +217,9 @@ def _having(block: Block, waived: bool) -> Block:
 def _block(block: Block, document: Item, status: str, style: Style) -> list[str]:
     result = block.result
     lines = _signed(shown(result["title"]), status, style)
-    lines += wrap(f" {style.dot} ".join(_facts_of(block, document)), "    ", "    ")
+    lines += wrap(f" {style.dot} ".join(facts_of(block, document)), "    ", "    ")
     for finding, targets in block.findings[:SHOWN]:
-        lines += _finding(finding, targets if _differs(block) else (), style)
+        lines += _finding(finding, targets if differs(block) else (), style)
     if len(block.findings) > SHOWN:
         lines.append(f"    ... and {len(block.findings) - SHOWN} more (--format json lists all)")
     return lines + _mend(block, document)
@@ -223,19 +231,19 @@ def _signed(words: str, status: str, style: Style) -> list[str]:
     return ["", f"  {style.sign(status)} " + style.paint(first[4:], "1"), *more]
 
 
-def _facts_of(block: Block, document: Item) -> list[str]:
+def facts_of(block: Block, document: Item) -> list[str]:
     """The rule's name, what it blocks, and which of several targets it concerns."""
     facts = [block.result["rule"]]
     if block.result["blocks"]:
         facts.append(f"stops the {block.result['blocks']}" if block.result["blocks"] != "data" else "loses data")
     concerned = {target for _, targets in block.findings for target in targets}
-    if len(document["targets"]) > 1 and not _differs(block):
+    if len(document["targets"]) > 1 and not differs(block):
         every = len(concerned) == len(document["targets"])
         facts.append("all targets" if every else ", ".join(sorted(concerned)))
     return facts
 
 
-def _differs(block: Block) -> bool:
+def differs(block: Block) -> bool:
     """Whether the findings concern different targets, so that each must say its own."""
     return len({targets for _, targets in block.findings}) > 1
 
@@ -266,7 +274,7 @@ def _mend(block: Block, document: Item) -> list[str]:
     lines = []
     if automatic:
         targets = sorted({target for _, names in block.findings for target in names})
-        lines += wrap(_command(block.result["rule"], automatic[0], document, targets), "    fix: ", "         ")
+        lines += wrap(command(block.result["rule"], automatic[0], document, targets), "    fix: ", "         ")
         lines += wrap(f"({shown(automatic[0]['title'])})", "         ", "         ")
     if len(automatic) < len(block.findings):
         lines += _by_hand(block.result, [fix for fix in fixes if fix["safety"] == "manual"])
@@ -281,7 +289,7 @@ def _by_hand(result: Item, manual: list[Item]) -> list[str]:
     return lines
 
 
-def _command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
+def command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
     """The command that mends it, to be pasted; `kvm` need not be said."""
     words = ["migprep fix", f"--only {rule}"]
     if targets and "kvm" not in targets:
@@ -298,12 +306,18 @@ def _command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
 # --- what could not be checked ---
 
 
-def _unchecked(document: Item, style: Style) -> list[str]:
-    """Each reason once, with the checks that it cost."""
-    reasons: dict[str, set[str]] = {}
+def unjudged(document: Item) -> dict[str, dict[str, set[str]]]:
+    """Why something could not be judged: reason -> rule -> targets, each reason once."""
+    reasons: dict[str, dict[str, set[str]]] = {}
     for result in document["results"]:
         if result["status"] == "unknown" or (result["status"] == "fail" and result.get("reason")):
-            reasons.setdefault(result["reason"], set()).add(result["rule"])
+            rules = reasons.setdefault(result["reason"], {})
+            rules.setdefault(result["rule"], set()).add(result["target"])
+    return reasons
+
+
+def _unchecked(document: Item, style: Style) -> list[str]:
+    reasons = unjudged(document)
     gaps = [gap for gap in document["run"]["gaps"] if gap["reason"] not in reasons]
     if not reasons and not gaps:
         return []
@@ -327,18 +341,22 @@ def summary(document: Item, style: Style = PLAIN) -> list[str]:
 
 def _verdict(target: Item, document: Item, width: int, style: Style) -> list[str]:
     mine = [result for result in document["results"] if result["target"] == target["name"]]
-    counts = [
-        _count(_open(mine, "blocker"), "to fix"),
-        _count(_open(mine, "high"), "to decide"),
-        _count(sum(result["status"] == "unknown" for result in mine), "not checked"),
-    ]
-    why = ", ".join(one for one in counts if one) or "nothing found"
     verdict = VERDICTS[target["verdict"]]
     first, *more = wrap(
-        f"{verdict} ({why}){_after(target, mine)}", f"{target['name'] + ':':<{width + 1}} ", " " * (width + 2)
+        f"{verdict} ({counted(mine)}){_after(target, mine)}", f"{target['name'] + ':':<{width + 1}} ", " " * (width + 2)
     )
     painted = style.paint(verdict, "1;" + COLOURS[VERDICT_SIGNS[target["verdict"]]])
     return [first[: width + 2] + first[width + 2 :].replace(verdict, painted, 1), *more]
+
+
+def counted(results: list[Item]) -> str:
+    """What one target's results come to, in words."""
+    counts = [
+        _count(_open(results, "blocker"), "to fix"),
+        _count(_open(results, "high"), "to decide"),
+        _count(sum(result["status"] == "unknown" for result in results), "not checked"),
+    ]
+    return ", ".join(one for one in counts if one) or "nothing found"
 
 
 def _after(target: Item, results: list[Item]) -> str:
