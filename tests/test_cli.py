@@ -284,18 +284,107 @@ def test_waivers(
 # --- cron, pipes, terminals ---
 
 
-def test_cron_speaks_only_of_changes(
-    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(memory.changed, "__defaults__", (str(tmp_path / "state"),))
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where --cron keeps its reports; a priority that would last is not taken."""
+    folder = tmp_path / "state" / "reports"
+    for function in (memory.last, memory.keep):
+        monkeypatch.setattr(function, "__defaults__", (str(folder),))
     monkeypatch.setattr(os, "nice", lambda by: by)
+    return folder
+
+
+def test_cron_speaks_only_of_changes(
+    machine: Path, reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = []
-    for results in ([machines.fails("fstab/volatile-device-name", "kvm")],) * 2 + ([PASSED],):
+    mounts = machines.fails("fstab/volatile-device-name", "kvm")
+    other = machines.fails("network/static-address", "kvm")
+    for number, results in enumerate(([mounts], [mounts], [mounts, other], [other], [other])):
+        monkeypatch.setattr("time.strftime", lambda form, when=None, at=number: f"2026-11-23T10:00:0{at}Z")
         judged_as(monkeypatch, *results)
         code = cli.main(["check", "--root", str(machine), "--cron"])
-        said.append((code, bool(capsys.readouterr().out)))
-    assert said == [(2, True), (2, False), (0, True)]
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+        words = capsys.readouterr().out
+        said.append((code, [one for one in ("NEW (1)", "FIXED (1)", "STILL (1)") if one in words], bool(words)))
+    assert said == [
+        (2, ["NEW (1)"], True),
+        (2, [], False),
+        (2, ["NEW (1)", "STILL (1)"], True),
+        (0, ["FIXED (1)", "STILL (1)"], True),
+        (0, [], False),
+    ]
+    assert stat.S_IMODE(reports.stat().st_mode) == 0o700
+    assert len(list(reports.iterdir())) == 5
+
+
+def test_cron_keeps_thirty_reports_and_survives_a_damaged_one(
+    machine: Path, reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = machines.report()
+    for number in range(35):
+        document["run"]["started"] = f"2026-11-23T10:00:{number:02}Z"
+        path = memory.keep(document)
+    names = sorted(one.name for one in reports.iterdir())
+    assert len(names) == memory.KEPT and names[0].startswith("2026-11-23T100005Z-")
+    Path(path).write_text("{")
+    found = memory.last(document)
+    assert found and found["run"]["started"] == "2026-11-23T10:00:33Z"
+
+
+def test_cron_that_can_keep_nothing_tells_all_and_why(
+    machine: Path, reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports.parent.write_text("no folder")
+    judged_as(monkeypatch, machines.fails("fstab/volatile-device-name", "kvm"))
+    for _ in range(2):
+        assert cli.main(["check", "--root", str(machine), "--cron"]) == 2
+        said = capsys.readouterr()
+        assert "NEW (1)" in said.out
+        assert "cannot make" in said.err
+
+
+def test_splay_is_even_and_stays() -> None:
+    waits = [memory.splay(3600, f"{number:032x}") for number in range(400)]
+    assert waits == [memory.splay(3600, f"{number:032x}") for number in range(400)]
+    assert 0 <= min(waits) < 300 and 3300 < max(waits) < 3600
+    assert abs(sum(waits) / len(waits) - 1800) < 150
+
+
+def test_several_outputs_of_one_run(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged_as(monkeypatch, *machines.results("kvm"))
+    plain, page, prom = tmp_path / "a.txt", tmp_path / "a.html", tmp_path / "a=b.prom"
+    words = ["--output", str(plain), "--output", f"html={page}", "--output", f"prom={prom}"]
+    assert cli.main(["check", "--root", str(machine), *words]) == 2
+    assert plain.read_text().startswith("web1") and page.read_text().startswith("<!doctype html>")
+    assert "migprep_verdict" in prom.read_text()
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (plain, page, prom)] == [0o600, 0o600, 0o644]
+    said = capsys.readouterr().out
+    assert [line for line in said.split("\n") if line.startswith("report: ")] == [f"report: {one}" for one in (plain, page, prom)]
+
+
+def test_a_misspelt_format_of_an_output_is_64(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--root", str(machine), "--output", "htm=x.html"]) == 64
+    assert "there is no format 'htm'" in capsys.readouterr().err
+
+
+def test_report_is_converted_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older, newer = tmp_path / "a.json", tmp_path / "b.json"
+    document = machines.report()
+    older.write_text(json.dumps(document))
+    document["results"] = [one for one in document["results"] if one["rule"] != "fstab/volatile-device-name"]
+    newer.write_text(json.dumps(document))
+    assert cli.main(["report", "convert", str(older), "--format", "nagios"]) == 0
+    assert capsys.readouterr().out.startswith("MIGPREP CRITICAL")
+    assert cli.main(["report", "diff", str(older), str(older)]) == 0
+    assert cli.main(["report", "diff", str(older), str(newer)]) == 2
+    assert "FIXED (2)" in capsys.readouterr().out
+    assert cli.main(["report", "diff", str(older), str(newer), "--format", "json"]) == 2
+    assert len(json.loads(capsys.readouterr().out)["gone"]) == 2
+    newer.write_text("{}")
+    assert cli.main(["report", "diff", str(older), str(newer)]) == 65
+    assert "not a migprep report" in capsys.readouterr().err
 
 
 def test_whoever_stops_reading_gets_no_traceback(machine: Path) -> None:

@@ -23,6 +23,7 @@ HELP = {
     "fix": "show what would be mended; with --apply, mend it",
     "rollback": "restore every byte that fix changed",
     "capture": "write the machine as one archive, to be checked elsewhere with --root",
+    "report": "convert a saved report, or compare two",
     "explain": "tell all about one rule",
     "rules": "list the rules",
     "targets": "list the targets",
@@ -74,8 +75,7 @@ def _check(verb: argparse.ArgumentParser) -> None:
         help="where it moves to (default: kvm); may be repeated",
     )
     add("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
-    add("--format", choices=("text", "json"), default="text", help="text (default) or json")
-    add("--output", metavar="FILE", help="write the report there (mode 0600) instead of printing it")
+    _formats(verb)
     add(
         "--fail-on",
         choices=SEVERITIES,
@@ -83,7 +83,35 @@ def _check(verb: argparse.ArgumentParser) -> None:
         metavar="SEVERITY",
         help="exit 2 from here on: blocker (default), high, low, info",
     )
-    add("--cron", action="store_true", help="print only when something changed since the last such run")
+    add("--cron", action="store_true", help="print only what changed since the last such run; keeps 30 reports")
+    add("--splay", metavar="MINUTES", type=float, default=0.0, help="first wait so long at most, by the machine-id")
+
+
+def _formats(verb: argparse.ArgumentParser) -> None:
+    from migprep.report import FORMATS
+
+    verb.add_argument(
+        "--format", choices=FORMATS, default="text", metavar="FORMAT", help=f"text (default), {', '.join(FORMATS[1:])}"
+    )
+    verb.add_argument(
+        "--output",
+        metavar="[FORMAT=]FILE",
+        action="append",
+        default=[],
+        help="write the report there (mode 0600) instead of printing it; may be repeated",
+    )
+
+
+def _report(verb: argparse.ArgumentParser) -> None:
+    acts = verb.add_subparsers(dest="act", metavar="ACT", required=True)
+    words = "write a saved JSON report in another format"
+    convert = acts.add_parser("convert", help=words, description=words, formatter_class=_formatter)
+    convert.add_argument("reports", metavar="REPORT", nargs=1, help="what check --format json wrote")
+    _formats(convert)
+    words = "tell what is new, gone and changed between two reports; exits 2 when they differ"
+    diff = acts.add_parser("diff", help=words, description=words, formatter_class=_formatter)
+    diff.add_argument("reports", metavar="REPORT", nargs=2, help="the older one, then the newer")
+    diff.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
 
 
 def _fix(verb: argparse.ArgumentParser) -> None:
@@ -136,6 +164,7 @@ OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "fix": _fix,
     "rollback": _rollback,
     "capture": _capture,
+    "report": _report,
     "explain": _explain,
     "rules": _rules,
     "targets": _targets,
@@ -248,18 +277,22 @@ def check(options: argparse.Namespace) -> int:
 
     from migprep.report import outcome
 
+    outputs = _outputs(options)
     if options.cron:
-        os.nice(10)
+        _step_back(options)
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    report = _report(options)
+    report = _current(options)
     report["run"].update(started=started, seconds=round(time.monotonic() - clock, 3))
     for sentence in outcome.refused(report):
         _complain(f"{sentence} (left out; the rest is used)", 65)
-    _tell(report, options)
+    if options.cron:
+        _remember(report, outputs)
+    else:
+        _tell(report, outputs)
     return outcome.code(report, options.fail_on)
 
 
-def _report(options: argparse.Namespace) -> dict[str, Any]:
+def _current(options: argparse.Namespace) -> dict[str, Any]:
     """The report; of the running machine the one that was made before, where nothing changed since."""
     if options.root is not None or os.geteuid() != 0:
         return _inspected(options)
@@ -274,40 +307,115 @@ def _inspected(options: argparse.Namespace, place: Root | None = None) -> dict[s
     return inspection.report(inspection.begin(options.root, options.target, place=place), options.root or "/")
 
 
-def _tell(report: dict[str, Any], options: argparse.Namespace) -> None:
+def _outputs(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """(format, file) of everything that is asked for; no file for what is printed. Raises UsageError."""
+    import re
+
+    from migprep.report import FORMATS
+
+    found = []
+    for given in options.output:
+        form, equals, path = given.partition("=")
+        if equals and re.fullmatch("[a-z]+", form):
+            if form not in FORMATS:
+                from migprep.inspection import UsageError
+
+                known = ", ".join(FORMATS)
+                raise UsageError(
+                    f"--output {given}: there is no format {form!r}; there are {known} (a file: ./{given})"
+                )
+            found.append((form, path))
+        else:
+            found.append((options.format, given))
+    return found or [(options.format, "")]
+
+
+def _tell(report: dict[str, Any], outputs: list[tuple[str, str]]) -> None:
+    """Write the files; print the report, or where it is."""
+    files = _write(report, outputs)
+    if files:
+        from migprep.report import text
+
+        say("\n".join([*text.summary(report, terminal()), *(f"report: {path}" for path in files), ""]))
+    else:
+        say(_rendered(report, outputs[0][0], terminal()))
+
+
+def _write(report: dict[str, Any], outputs: list[tuple[str, str]]) -> list[str]:
+    """Write each output that has a file; returns the files."""
     from migprep import output
     from migprep.report import text
 
-    if options.cron and not _changed(report):
-        if options.output:
-            output.write(
-                options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace")
-            )
-        return
-    if options.output:
-        output.write(
-            options.output, _rendered(report, options.format, text.Style()).encode("utf-8", "backslashreplace")
-        )
-        say("\n".join([*text.summary(report, terminal()), f"report: {options.output}", ""]))
-    else:
-        say(_rendered(report, options.format, terminal()))
+    files = [(form, path) for form, path in outputs if path]
+    for form, path in files:
+        # node_exporter reads it as another user; there are only numbers in it
+        mode = 0o644 if form == "prom" else 0o600
+        output.write(path, _rendered(report, form, text.PLAIN).encode("utf-8", "backslashreplace"), mode)
+    return [path for _, path in files]
 
 
 def _rendered(report: dict[str, Any], form: str, style: Style) -> str:
-    if form == "json":
-        from migprep.report import json
+    if form == "text":
+        from migprep.report import text
 
-        return json.render(report)
-    from migprep.report import text
+        return text.render(report, style)
+    from migprep.report import render
 
-    return text.render(report, style)
+    return render(report, form)
 
 
-def _changed(report: dict[str, Any]) -> bool:
-    """Whether this report says something else than the last one of --cron, which it then replaces."""
+def _step_back(options: argparse.Namespace) -> None:
+    """Leave the machine to its work: lowest priority, and not when all others of a fleet start."""
     from migprep import memory
 
-    return memory.changed(report)
+    os.nice(19)
+    if options.splay > 0:
+        import time
+
+        from migprep import root
+
+        place = root.Tree("/", live=True)
+        time.sleep(memory.splay(options.splay * 60, root.value(place, "/etc/machine-id") or os.uname().nodename))
+
+
+def _remember(report: dict[str, Any], outputs: list[tuple[str, str]]) -> None:
+    """Keep the report, write the files, and speak only when something changed."""
+    from migprep import memory, output
+    from migprep.report import changes
+
+    before = memory.last(report)
+    found = changes.compare(before or changes.nothing(report), report)
+    try:
+        path = memory.keep(report)
+    except output.OutputError as error:
+        _complain(f"{error}; the next run will tell everything again", 0)
+        path = ""
+    _write(report, outputs)
+    if before is None or not found.is_empty:
+        since = before["run"]["started"].replace("T", " ").replace("Z", " UTC") if before else ""
+        words = changes.render(found, report, terminal(), since)
+        say(words + (f"all of it: migprep report convert {path}\n" if path else ""))
+
+
+def report(options: argparse.Namespace) -> int:
+    """Convert a saved report, or compare two."""
+    from migprep import saved
+
+    loaded = [saved.load(path) for path in options.reports]
+    if options.act == "convert":
+        _tell(loaded[0], _outputs(options))
+        return 0
+    from migprep.report import changes
+
+    found = changes.compare(*loaded)
+    if options.format == "json":
+        import json
+
+        say(json.dumps(found.document(), indent=2) + "\n")
+    else:
+        since = loaded[0]["run"]["started"].replace("T", " ").replace("Z", " UTC")
+        say(changes.render(found, loaded[1], terminal(), since))
+    return 0 if found.is_empty else 2
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -389,6 +497,7 @@ def _mend(name: str) -> Callable[[argparse.Namespace], int]:
 
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": check,
+    "report": report,
     "explain": explain,
     "rules": rules,
     "targets": targets,

@@ -103,7 +103,7 @@ def report(work: Inspection, name: str) -> dict[str, Any]:
     """The report on every target of `work`; `name` is what the root is called. The caller says when it was."""
     results = judge(work)
     judged = [
-        document.Judged(target, results[target.name], after_fixes(work, target, results[target.name]))
+        document.Judged(target, results[target.name], *after_fixes(work, target, results[target.name]))
         for target in work.targets
     ]
     return document.build(work.facts, work.rules, judged, document.Run("", 0.0, name, work.refused))

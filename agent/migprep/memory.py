@@ -1,50 +1,56 @@
-"""What the last `check --cron` said, so that the next one speaks only when that changed."""
+"""The last 30 reports of `check --cron`, so that the next one speaks only of what changed since."""
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
+from zlib import crc32
 
-from migprep import output
-from migprep.digest import sha256
+from migprep import output, saved
 
-FOLDER = "/var/lib/migprep"
+FOLDER = "/var/lib/migprep/reports"
+KEPT = 30
 
 
-def changed(report: dict[str, Any], folder: str = FOLDER) -> bool:
-    """Whether `report` differs from the one remembered; remembers it. True when nothing can be kept."""
-    now = digest(report)
-    path = os.path.join(folder, "last-cron-check")
-    try:
-        with open(path, encoding="ascii") as stream:
-            before = stream.read().strip()
-    except (OSError, ValueError):
-        before = ""
-    if before == now:
-        return False
+def last(report: dict[str, Any], folder: str = FOLDER) -> dict[str, Any] | None:
+    """The newest kept report of the same root and targets; one that is damaged counts as none."""
+    for name in reversed(_names(folder, _key(report))):
+        try:
+            return saved.load(os.path.join(folder, name))
+        except saved.SavedError:
+            continue
+    return None
+
+
+def keep(report: dict[str, Any], folder: str = FOLDER) -> str:
+    """Write `report` beside the others and forget those beyond KEPT; returns its path. Raises OutputError."""
+    from migprep.report import json
+
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        output.write(path, f"{now}\n".encode())
-    except (OSError, output.OutputError):
-        pass
-    return True
+    except OSError as error:
+        raise output.OutputError(f"cannot make {folder}: {(error.strerror or str(error)).lower()}") from None
+    key = _key(report)
+    path = os.path.join(folder, f"{report['run']['started'].replace(':', '')}-{key}.json")
+    output.write(path, json.render(report).encode())
+    for name in _names(folder, key)[:-KEPT]:
+        os.unlink(os.path.join(folder, name))
+    return path
 
 
-def digest(report: dict[str, Any]) -> str:
-    """A hash of what was found, of the verdicts and of the gaps; not of words, times or versions."""
-    said = {
-        "root": report["run"]["root"],
-        "verdicts": [[one["name"], one["verdict"]] for one in report["targets"]],
-        "results": [
-            [
-                one["rule"],
-                one["target"],
-                one["status"],
-                [[f["fingerprint"], bool(f.get("waiver"))] for f in one["findings"]],
-            ]
-            for one in report["results"]
-        ],
-        "gaps": [one["fact"] for one in report["run"]["gaps"]],
-    }
-    return sha256(json.dumps(said).encode()).hexdigest()
+def splay(seconds: float, machine_id: str) -> float:
+    """A wait below `seconds` that is always the same on one machine and spread evenly over many."""
+    return seconds * crc32(machine_id.encode("utf-8", "surrogateescape")) / (1 << 32)
+
+
+def _key(report: dict[str, Any]) -> str:
+    said = [report["run"]["root"], *(one["name"] for one in report["targets"])]
+    return f"{crc32(repr(said).encode('utf-8', 'surrogateescape')):08x}"
+
+
+def _names(folder: str, key: str) -> list[str]:
+    """Kept reports, the oldest first."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(f"-{key}.json"))
+    except OSError:
+        return []

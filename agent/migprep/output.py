@@ -14,8 +14,8 @@ class OutputError(MigprepError):
     code = 78
 
 
-def write(path: str, content: bytes) -> None:
-    """Put `content` at `path` with mode 0600: temp file beside it, fsync, rename (rename(2)).
+def write(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` at `path` with that mode: temp file beside it, fsync, rename (rename(2)).
 
     A symbolic link, or anything else that is not a regular file, is refused. Raises OutputError.
     """
@@ -26,6 +26,7 @@ def write(path: str, content: bytes) -> None:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as stream:
+                os.fchmod(descriptor, mode)
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -46,7 +46,7 @@ def report(names: Sequence[str], make: Callable[[Root], Report], cache: Cache | 
         known: Report = kept["report"]
         return known
     place = witness.Witness()
-    for folder in (SITE, f"{SITE}/rules.d", f"{SITE}/targets.d"):
+    for folder in (SITE, f"{SITE}/rules.d", f"{SITE}/targets.d", f"{SITE}/waivers.d"):
         for name in place.names(folder):
             place.stat(f"{folder}/{name}")
     made = make(place)

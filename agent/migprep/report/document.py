@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import migprep
+from migprep.digest import sha256
 from migprep.evaluate import verdict
 from migprep.facts import Facts, fact
 from migprep.model import Evidence, Finding, Link, Result, Severity, Status, Undetermined, Unknown, Verdict
@@ -58,11 +59,9 @@ def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Ru
 
 def digest(rules: Sequence[Rule]) -> str:
     """12 hex digits that tell one set of rules from another: a verdict may flip because the rules changed."""
-    import hashlib
-
     words = [[one.id, one.severity.value, one.when.text, *(x.text for x in (one.applies, one.for_each) if x)]
              for one in rules]  # fmt: skip
-    return hashlib.sha256(repr(words).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return sha256(repr(words).encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def told(ask: Callable[[], object]) -> object:
@@ -250,13 +249,11 @@ def _host(facts: Facts) -> dict[str, object]:
 
 def _id(facts: Facts) -> str:
     """16 hex digits that tell this host from another of its name; the machine-id itself is confidential."""
-    import hashlib
-
     from migprep import root
 
-    found = (root.value(facts.root, "/etc/machine-id") or "").strip()
+    found = root.value(facts.root, "/etc/machine-id")
     keyed = f"migprep\0{found}".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(keyed).hexdigest()[:16] if len(found) == 32 else ""
+    return sha256(keyed).hexdigest()[:16] if len(found) == 32 else ""
 
 
 def inventory(facts: Facts) -> dict[str, object]:

@@ -27,7 +27,7 @@ STROKES = {
     "pass": "M12 21l6 6 11-13",
     "warn": "M20 11v12M20 28.5v.5",
     "fail": "M13 13l14 14M27 13L13 27",
-    "unknown": "M14.5 16c0-7 11-7 11 0 0 4-5.500 4-5.500 8M20 29v.5",
+    "unknown": "M14.5 16c0-7 11-7 11 0 0 4-5.5 4-5.5 8M20 29v.5",
 }
 
 
@@ -54,7 +54,7 @@ def _target(target: Item, document: Item) -> Item:
     mine = [one for one in document["results"] if one["target"] == target["name"]]
     links, beyond = [], False
     for link in target["boot_chain"]:
-        links.append({**link, "beyond": beyond})
+        links.append({"symptom": "", **link, "beyond": beyond})
         beyond = beyond or link["status"] == "fail"
     results = [{"reason": "", **one} for one in mine]
     commands = target.get("fixes", {}).get("commands", [])

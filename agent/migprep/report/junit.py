@@ -63,9 +63,8 @@ def _words(result: Item) -> str:
     lines = []
     for finding in result["findings"]:
         waiver = finding.get("waiver")
-        lines.append(
-            shown(finding["message"]) + (f" (waived until {waiver['expires']}: {shown(waiver['reason'])})" if waiver else "")
-        )
+        waived = f" (waived until {waiver['expires']}: {shown(waiver['reason'])})" if waiver else ""
+        lines.append(shown(finding["message"]) + waived)
         for one in finding["evidence"]:
             place = shown(one["path"]) + (f":{one['line']}" if one["line"] else "")
             lines.append(f"  {place}: {shown(one['observed'])}")

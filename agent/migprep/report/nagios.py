@@ -50,13 +50,12 @@ def _counted(found: dict[str, Item]) -> str:
 
 
 def _performance(document: Item) -> str:
-    counts = {severity: 0 for severity in ("blocker", "high")}
+    counts = dict.fromkeys(("blocker", "high"), 0)
     for one in _open(document).values():
         counts[one["severity"]] += 1
     unknown = len({one["rule"] for one in document["results"] if one["status"] == "unknown"})
     return (
-        f"blockers={counts['blocker']};;0 high={counts['high']};0 unknown={unknown}"
-        f" time={document['run']['seconds']}s"
+        f"blockers={counts['blocker']};;0 high={counts['high']};0 unknown={unknown} time={document['run']['seconds']}s"
     )
 
 

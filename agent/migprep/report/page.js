@@ -32,7 +32,7 @@
   });
   var opened = [];
   window.addEventListener("beforeprint", function () {
-    opened = Array.prototype.slice.call(document.querySelectorAll("details:not([open])"));
+    opened = Array.prototype.slice.call(document.querySelectorAll(".finding details:not([open])"));
     opened.forEach(function (one) { one.open = true; });
   });
   window.addEventListener("afterprint", function () { opened.forEach(function (one) { one.open = false; }); });

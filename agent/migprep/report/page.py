@@ -15,8 +15,8 @@ def render(name: str, values: dict[str, Any]) -> str:
     from markupsafe import Markup
 
     made = Environment(
-        loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        finalize=_finalized,
+        loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, finalize=_finalized,
+        trim_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     style, script = _file("style.css"), _file("page.js")
     inside = {"style": Markup(style), "script": Markup(script), "policy": _policy(script)}  # noqa: S704  our own
@@ -35,7 +35,8 @@ def _policy(script: str) -> str:
     from hashlib import sha256
 
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    allowed = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def _finalized(value: object) -> object:

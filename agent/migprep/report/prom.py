@@ -35,7 +35,8 @@ def render(document: Item) -> str:
         metric("migprep_rules_unknown", "Rules that could not be judged.", [
             ({"target": name}, sum(one["status"] == "unknown" for one in _of(document, name))) for name in names]),
         metric("migprep_gaps", "Facts that could not be read.", [({}, len(run["gaps"]))]),
-        metric("migprep_last_run_timestamp_seconds", "When the machine was inspected.", [({}, seconds(run["started"]))]),
+        metric("migprep_last_run_timestamp_seconds", "When the machine was inspected.",
+               [({}, seconds(run["started"]))]),
         metric("migprep_run_duration_seconds", "How long that took.", [({}, run["seconds"])]),
         metric("migprep_info", "Which program and which rules judged.", [
             ({"version": document["tool"]["version"], "rules": document["tool"].get("rules", "")}, 1)]),

@@ -23,7 +23,11 @@ def render(document: Item) -> str:
 
 
 def _run(document: Item, target: Item) -> Item:
-    mine = [one for one in document["results"] if one["target"] == target["name"]]
+    mine = [
+        one
+        for one in document["results"]
+        if one["target"] == target["name"] and (one["findings"] or one["status"] == "unknown")
+    ]
     return {
         "tool": {
             "driver": {
@@ -49,17 +53,15 @@ def _run(document: Item, target: Item) -> Item:
 
 
 def _rule(result: Item) -> Item:
-    told: Item = {
+    explain = f"migprep explain {result['rule']}"
+    return {
         "id": result["rule"],
         "shortDescription": {"text": result["title"]},
+        "fullDescription": {"text": result.get("why") or result["title"]},
+        "help": {"text": f"{result.get('by_hand', '')}\n{explain}".strip()},
         "defaultConfiguration": {"level": LEVELS[result["severity"]]},
         "properties": {"severity": result["severity"], "blocks": result["blocks"], "link": result["link"]},
     }
-    if result.get("why"):
-        told["fullDescription"] = {"text": result["why"]}
-    if result.get("by_hand"):
-        told["help"] = {"text": shown(result["by_hand"])}
-    return told
 
 
 def _is_gap(result: Item) -> bool:
