@@ -27,6 +27,14 @@ def test_links_and_properties():
     assert properties == {"ID_FS_TYPE": "ext4", "X": "a=b"}
 
 
+def test_the_database_of_an_old_udev():
+    kept = b"N:sda1\nS:disk/by-uuid/1\nL:0\nE:ID_FS_UUID=1\n"
+    root = Files({"/sys/class/block/sda1/dev": b"8:1\n", "/dev/.udev/db/block:sda1": kept})
+    (device,) = udevdb.devices(root, "block")
+    assert device.links == ("/dev/disk/by-uuid/1",) and device.properties["ID_FS_UUID"] == "1"
+    assert udevdb.has_database(root) and not udevdb.has_database(Files({"/dev/null": b""}))
+
+
 def test_no_sys_is_not_no_device():
     with pytest.raises(Undetermined, match="no /sys/class/net"):
         udevdb.devices(Files({"/etc/fstab": b""}), "net")

@@ -45,13 +45,23 @@ def parser(words: list[str]) -> argparse.ArgumentParser:
         "78 configuration, 1 internal error.",
         formatter_class=_formatter,
     )
-    top.add_argument("--version", action="version", version=f"migprep {migprep.__version__}")
+    top.add_argument("--version", action="version", version=_version() if "--version" in words else "")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, prog="migprep")
     for name, options in OPTIONS.items():
         verb = verbs.add_parser(name, help=HELP[name], description=HELP[name], formatter_class=_formatter)
         if name in words:
             options(verb)
     return top
+
+
+def _version() -> str:
+    """Name and version, and how it was built where the package tells (the one file does)."""
+    from migprep import data
+
+    try:
+        return f"migprep {migprep.__version__} ({data.packaged('built').decode()})"
+    except OSError:
+        return f"migprep {migprep.__version__}"
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from migprep.cache import Cache
 
 DATABASE = "/run/udev/data"
+#: Where udev kept it before there was a /run, one file a device, named like block:sda1 (udev 147 to 166).
+OLD_DATABASE = "/dev/.udev/db"
 
 
 class Device(NamedTuple):
@@ -38,7 +40,7 @@ def devices(root: Root, subsystem: str, cache: Cache | None = None) -> tuple[Dev
 
 def has_database(root: Root) -> bool:
     """Whether udev has told anything: without it identifiers are unknown, not absent."""
-    return bool(root.names(DATABASE))
+    return bool(root.names(DATABASE) or root.names(OLD_DATABASE))
 
 
 def _remembered(root: Root, subsystem: str, cache: Cache) -> tuple[Device, ...] | None:
@@ -76,19 +78,33 @@ def _asked(subsystem: str) -> tuple[Device, ...] | None:
     return tuple(sorted(found))
 
 
+#: What the library is called since udev 183, and before (RHEL 6, SLES 11).
+LIBRARIES = ("libudev.so.1", "libudev.so.0")
+
+
 def _context() -> Any:
     """A connection to libudev. Raises ImportError or OSError where there is none."""
     import ctypes.util
 
     search = ctypes.util.find_library
-    # The search would start ldconfig or a compiler for a name that is the same on every Linux since udev 183.
-    ctypes.util.find_library = lambda name: "libudev.so.1" if name == "udev" else search(name)
+    # The search would start ldconfig or a compiler for a name that is known.
+    ctypes.util.find_library = lambda name: _library(ctypes) if name == "udev" else search(name)
     try:
         import pyudev
 
         return pyudev.Context()
     finally:
         ctypes.util.find_library = search
+
+
+def _library(ctypes: Any) -> str | None:
+    for name in LIBRARIES:
+        try:
+            ctypes.CDLL(name)
+            return name
+        except OSError:
+            continue
+    return None
 
 
 def _read(root: Root, subsystem: str, name: str) -> Device:
@@ -100,7 +116,8 @@ def _read(root: Root, subsystem: str, name: str) -> Device:
     if not all(part.isdigit() for part in number.split(":")) and number:
         raise Undetermined(f"{where} does not hold a number")
     key = f"{subsystem[0]}{number}"
-    links, recorded = parse(files.text(root, f"{DATABASE}/{key}") or "")
+    kept = files.text(root, f"{DATABASE}/{key}") or files.text(root, f"{OLD_DATABASE}/{subsystem}:{name}")
+    links, recorded = parse(kept or "")
     properties.update(recorded)
     return Device(name, syspath, properties, links)
 

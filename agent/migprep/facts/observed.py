@@ -101,8 +101,11 @@ def prefix_length(netmask: str | None) -> int:
 
 
 def gateways() -> list[dict[str, str]]:
-    """Default gateways: [{address, interface}], IPv4 first."""
-    netifaces = _module("netifaces", "netifaces (netifaces2 on PyPI)")
+    """Default gateways: [{address, interface}], IPv4 first; without netifaces as the kernel's tables tell them."""
+    try:
+        netifaces = importlib.import_module("netifaces")
+    except ImportError:
+        return [*routed(_table("route")), *routed6(_table("ipv6_route"))]
     known = netifaces.gateways()
     found = []
     for family in (netifaces.AF_INET, netifaces.AF_INET6):
@@ -111,6 +114,53 @@ def gateways() -> list[dict[str, str]]:
             if one not in found:
                 found.append(one)
     return found
+
+
+#: Flags of a route (route.h): it leads to a gateway; it only refuses.
+GATEWAY, REJECT = 0x2, 0x200
+
+
+def _table(name: str) -> str:
+    path = f"/proc/net/{name}"
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(1 << 20).decode("ascii", "replace")
+    except FileNotFoundError:  # a kernel without this protocol
+        return ""
+    except OSError as error:
+        raise Undetermined(f"{path}: {error.strerror}") from None
+
+
+# Iface  Destination  Gateway   Flags  RefCnt  Use  Metric  Mask      MTU  Window  IRTT
+# eth0   00000000     0202000A  0003   0       0    0       00000000  0    0       0
+def routed(table: str) -> list[dict[str, str]]:
+    """Default gateways of /proc/net/route (proc_pid_net(5)): addresses as the kernel's own numbers, in hexadecimal."""
+    import socket
+    import sys
+
+    found = []
+    for row in (line.split() for line in table.split("\n")[1:]):
+        if len(row) > 7 and row[1] == row[7] == "00000000" and int(row[3], 16) & GATEWAY:
+            address = socket.inet_ntoa(int(row[2], 16).to_bytes(4, sys.byteorder))
+            found.append({"address": address, "interface": row[0]})
+    return _each_once(found)
+
+
+# 0000… 00 0000… 00 fe80000000000000…0001 00000400 00000001 00000000 00000003     eth0
+def routed6(table: str) -> list[dict[str, str]]:
+    """Default gateways of /proc/net/ipv6_route: addresses in network order."""
+    import socket
+
+    found = []
+    for row in (line.split() for line in table.split("\n")):
+        if len(row) > 9 and row[0] == "0" * 32 and row[1] == "00" and int(row[8], 16) & (GATEWAY | REJECT) == GATEWAY:
+            address = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(row[4]))
+            found.append({"address": address, "interface": row[9]})
+    return _each_once(found)
+
+
+def _each_once(found: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [one for number, one in enumerate(found) if one not in found[:number]]
 
 
 def resources() -> dict[str, Any]:
