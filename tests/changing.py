@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from migprep import journal
-from migprep.actions import Build
+from migprep.builds import Build
 from migprep.apply import Work
 from migprep.journal import System
 from migprep.plan import Change
@@ -55,6 +55,7 @@ def work() -> Work:
         beside,
         ("grub-mkconfig", "-o", beside),
         (f"{beside}.new",),
+        wanted=("UUID=1",),
     )
     return Work(NAME, changes, (build,), {"changes": 4})
 

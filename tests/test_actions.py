@@ -6,79 +6,105 @@ from pathlib import Path
 
 import pytest
 
-from migprep import actions
-from migprep.actions import Image
+from migprep import actions, images, menus
+from migprep.builds import Build
 from migprep.facts import Facts
 from migprep.process import Outcome
-from migprep.root import Files, Tree
+from migprep.root import Files, Overlay, Tree
 
 DEP = (
     b"kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio-ring.ko.xz\n"
     b"kernel/drivers/virtio/virtio-ring.ko.xz:\nkernel/drivers/net/e1000.ko.xz:\nkernel/fs/ext4.ko.xz:\n"
+    b"kernel/drivers/ata/ata_piix.ko.xz:\n"
 )
-LISTING = b"# tool: initramfs-tools\n# compression: zstd\nusr/lib/modules/6.1/kernel/fs/ext4.ko.xz\n"
+INSIDE = b"usr/lib/modules/6.1/kernel/fs/ext4.ko.xz\nusr/lib/modules/6.1/kernel/drivers/ata/ata_piix.ko.xz\n"
+MODULES = "/etc/initramfs-tools/modules"
 
 
 def unable(name: str, place: Files | Tree) -> str:
     return actions.unable(name, Facts(place), place)
 
 
-def debian(**more: bytes | str) -> Files:
+def builds(place: Files | Tree, name: str = "initramfs", **more: bytes) -> tuple[Build, ...]:
+    planned = Overlay(place, {path.replace("~", "/"): content for path, content in more.items()})
+    return actions.builds((name,), Facts(place), Facts(planned), place, not more)
+
+
+def machine(image: str, made_by: str, **more: bytes | str) -> Files:
+    listing = b"# tool: " + made_by.encode() + b"\n# compression: zstd\n" + INSIDE
     return Files({
-        "/lib/modules/6.1/modules.dep": DEP, "/boot/initrd.img-6.1": b"image", "/migprep/initramfs/boot/initrd.img-6.1": LISTING,
-        "/usr/sbin/mkinitramfs": b"", **{path.replace("~", "/"): content for path, content in more.items()},
+        "/lib/modules/6.1/modules.dep": DEP, "/lib/modules/6.1/modules.builtin": b"", "/boot/vmlinuz-6.1": b"",
+        image: b"image", f"/migprep/initramfs{image}": listing,
+        **{path.replace("~", "/"): content for path, content in more.items()},
     })  # fmt: skip
 
 
+def debian(**more: bytes | str) -> Files:
+    return machine("/boot/initrd.img-6.1", "initramfs-tools", **{"/usr/sbin/mkinitramfs": b"", **more})
+
+
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("image", "made_by", "argv"),
     [
-        ({"/boot/initrd.img-6.1": b""}, Image("6.1", "/boot/initrd.img-6.1", "initramfs-tools")),
-        ({"/boot/initramfs-6.1.img": b""}, Image("6.1", "/boot/initramfs-6.1.img", "dracut")),
-        ({"/boot/initrd-6.1": b"", "/boot/initrd": "initrd-6.1"}, Image("6.1", "/boot/initrd-6.1", "dracut")),
-        (
-            {"/boot/initramfs-linux.img": b"", "/lib/modules/6.1/pkgbase": b"linux\n"},
-            Image("6.1", "/boot/initramfs-linux.img", "mkinitcpio"),
-        ),
+        ("/boot/initrd.img-6.1", "initramfs-tools", ("mkinitramfs", "-o", "/boot/.initrd.img-6.1.migprep-new", "6.1")),
+        ("/boot/initrd.img-6.1", "dracut", ("dracut", "--force", "/boot/.initrd.img-6.1.migprep-new", "6.1")),
+        ("/boot/initramfs-6.1.img", "dracut", ("dracut", "--force", "/boot/.initramfs-6.1.img.migprep-new", "6.1")),
+        ("/boot/initrd-6.1", "dracut", ("dracut", "--force", "/boot/.initrd-6.1.migprep-new", "6.1")),
+        ("/boot/initramfs-6.1.img", "mkinitcpio", ("mkinitcpio", "-k", "6.1", "-g", "/boot/.initramfs-6.1.img.migprep-new")),
     ],
-)
-def test_each_kernel_has_its_image(files: dict[str, bytes | str], expected: Image) -> None:
-    place = Files({"/lib/modules/6.1/modules.dep": DEP, "/lib/modules/5.0/build": b"", **files})
-    assert actions.images(Facts(place)) == (expected,)
+)  # fmt: skip
+def test_what_made_an_image_makes_it_anew_beside_it(image: str, made_by: str, argv: tuple[str, ...]) -> None:
+    """Whatever its name is, and whatever other tools are installed."""
+    build = builds(machine(image, made_by))[0]
+    assert (build.path, build.argv) == (image, argv)
 
 
-def test_kdump_and_rescue_images_are_left_alone() -> None:
-    place = Files(
-        {
-            "/lib/modules/6.1/modules.dep": DEP,
-            "/boot/initramfs-6.1kdump.img": b"",
-            "/boot/initramfs-0-rescue-abc.img": b"",
-            "/usr/bin/dracut": b"",
-        }
-    )
-    assert actions.images(Facts(place)) == ()
-    assert "no initramfs" in unable("initramfs", place)
+def test_a_link_to_an_image_stays_a_link() -> None:
+    place = machine("/boot/initrd-6.1", "dracut", **{"/boot/initrd": "initrd-6.1", "/migprep/initramfs/boot/initrd": INSIDE})
+    assert [build.path for build in builds(place)] == ["/boot/initrd-6.1"]
 
 
-def test_a_machine_without_any_tool_needs_no_image() -> None:
-    assert unable("initramfs", Files({"/lib/modules/6.1/modules.dep": DEP})) == ""
+def test_kdump_and_rescue_images_are_left_alone(tmp_path: Path) -> None:
+    for path in ("lib/modules/6.1/modules.dep", "boot/initramfs-6.1kdump.img", "boot/initramfs-0-rescue-abc.img", "usr/bin/dracut"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(DEP)
+    assert "no initramfs" in unable("initramfs", Tree(str(tmp_path)))
 
 
-def test_an_image_is_built_beside() -> None:
-    place = debian()
-    build = actions.builds(("initramfs",), Facts(place), place)[0]
-    assert build.argv == ("mkinitramfs", "-o", "/boot/.initrd.img-6.1.migprep-new", "6.1")
-    assert (build.path, build.beside) == ("/boot/initrd.img-6.1", "/boot/.initrd.img-6.1.migprep-new")
+def test_a_unified_kernel_image_is_not_ours_to_make() -> None:
+    place = machine("/boot/efi/EFI/Linux/debian-6.1.efi", "dracut", **{"/usr/bin/dracut": b""})
+    assert "is a unified kernel image" in unable("initramfs", place)
+
+
+def test_a_machine_without_any_tool_needs_no_image(tmp_path: Path) -> None:
+    (tmp_path / "lib/modules/6.1").mkdir(parents=True)
+    (tmp_path / "lib/modules/6.1/modules.dep").write_bytes(DEP)
+    (tmp_path / "boot").mkdir()
+    assert unable("initramfs", Tree(str(tmp_path))) == ""
+
+
+def test_only_images_that_lack_a_driver_are_made_anew() -> None:
+    asking = {MODULES: b"virtio-blk opt=1 # why\nnosuch\n"}
+    assert [build.wanted for build in builds(debian(), **asking)] == [("ata_piix", "virtio_blk")]
+    fit = INSIDE + b"usr/lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.xz\n"
+    assert builds(debian(**{"/migprep/initramfs/boot/initrd.img-6.1": fit}), **asking) == ()
+    assert actions.reaches_all(["/etc/systemd/network/10-eth0.link"]) and not actions.reaches_all([MODULES])
+
+
+def test_what_runs_here_must_be_in_the_new_image() -> None:
+    """The source must boot again: ext4 and the disk's driver are loaded, and were inside."""
+    place = debian(**{"/proc/modules": b"ext4 1 0 - Live 0x0\nata_piix 1 0 - Live 0x0\ne1000 1 0 - Live 0x0\n"})
+    assert builds(place)[0].wanted == ("ata_piix", "ext4")
 
 
 def test_the_image_is_foreseen_from_the_configuration() -> None:
-    place = debian(**{"/etc/initramfs-tools/modules": b"# a comment\nvirtio-blk opt=1 # why\nnosuch\n"})
-    assert actions.asked(place, actions.images(Facts(place))[0]) == ("virtio_blk",)
-    listing = actions.imagined(("initramfs",), Facts(place))["/migprep/initramfs/boot/initrd.img-6.1"].decode()
+    place = debian(**{MODULES: b"# a comment\nvirtio-blk opt=1 # why\nnosuch\n"})
+    listing = actions.imagined(("initramfs",), Facts(place), place)["/migprep/initramfs/boot/initrd.img-6.1"].decode()
     assert listing.startswith("# tool: initramfs-tools\n# compression: zstd\n")
-    assert "usr/lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.xz\n" in listing
-    assert "virtio-ring" in listing, "with what it needs"
+    for name in ("virtio_blk", "virtio_ring", "ext4", "ata_piix"):
+        assert f"/{name}.ko\n" in listing, "what was inside, what is asked for, and what that needs"
     assert "e1000" not in listing
+    assert actions.imagined((), Facts(place), place) == {}
 
 
 @pytest.mark.parametrize(
@@ -90,24 +116,15 @@ def test_the_image_is_foreseen_from_the_configuration() -> None:
     ],
 )
 def test_every_tool_has_its_own_place_for_drivers(path: str, text: bytes) -> None:
-    assert "virtio_blk" in actions.configured(Files({path: text}))
-    assert "virtio_blk" not in actions.configured(Files({path: b"#" + text}))
-
-
-def test_a_generic_image_has_the_common_drivers() -> None:
-    place = debian(
-        **{
-            "/etc/initramfs-tools/initramfs.conf": b"MODULES=dep\n",
-            "/etc/initramfs-tools/conf.d/all": b"MODULES=most\n",
-        }
-    )
-    assert b"virtio_blk" in actions.imagined(("initramfs",), Facts(place))["/migprep/initramfs/boot/initrd.img-6.1"]
+    assert images._configured(Facts(debian(**{path: text})))[:1] != ()
+    assert "virtio_blk" not in images._configured(Facts(debian(**{path: b"#" + text})))
 
 
 # --- the boot menu ---
 
 HEAD = "### BEGIN /etc/grub.d/10_linux ###\n"
 OLD = HEAD + "\tlinux\t/boot/vmlinuz-6.1 root=/dev/sda1 ro quiet\n\tlinux /boot/vmlinuz-5.0 root=/dev/sda1\n"
+WITH_INITRD = HEAD + "menuentry 'a' {\n\tlinux /boot/vmlinuz-6.1 root=UUID=1\n\tinitrd /boot/initrd.img-6.1\n}\n"
 
 
 @pytest.mark.parametrize(
@@ -116,32 +133,43 @@ OLD = HEAD + "\tlinux\t/boot/vmlinuz-6.1 root=/dev/sda1 ro quiet\n\tlinux /boot/
         (OLD.replace("/dev/sda1", "UUID=1"), ""),
         (OLD, ""),
         (OLD + " linux16 /vmlinuz-7 root=UUID=1", ""),
+        (OLD.replace("ro quiet", "ro quiet console=ttyS0"), ""),
         (OLD.replace("vmlinuz-5.0", "vmlinuz-6.1"), "no entry for vmlinuz-5.0"),
         (OLD.replace("/dev/sda1", "/dev/loop0"), "root=/dev/loop0"),
+        (OLD.replace("/dev/sda1", "UUID=2"), "root=UUID=2"),
         (OLD.replace("root=/dev/sda1", ""), "root=(none)"),
+        (OLD.replace(" quiet", ""), "without quiet, which the old one has: was it edited by hand?"),
         ("", "no entry for"),
     ],
 )
 def test_a_new_menu_is_compared_with_the_old(new: str, fault: str) -> None:
-    told = actions.compared(OLD, new)
+    told = menus.compared(OLD, new, ("UUID=1",))
     assert fault in told and bool(told) == bool(fault)
 
 
-def test_a_menu_of_loader_entries_keeps_reading_them() -> None:
-    assert actions.compared(HEAD + "blscfg\n", HEAD + "blscfg\n") == ""
-    assert "blscfg" in actions.compared(HEAD + "blscfg\n", HEAD)
+def test_a_new_menu_keeps_the_initramfs() -> None:
+    assert menus.compared(WITH_INITRD, WITH_INITRD) == ""
+    assert "without its initramfs" in menus.compared(WITH_INITRD, WITH_INITRD.replace("\tinitrd", "\t#"))
+
+
+def grub(menu: str, **more: bytes) -> Files:
+    return Files({"/boot/grub/grub.cfg": menu.encode(), "/usr/sbin/grub-mkconfig": b"", **more})
 
 
 def test_only_generated_menus_are_regenerated() -> None:
-    place = Files({
-        "/boot/grub/grub.cfg": HEAD.encode(), "/usr/sbin/grub-mkconfig": b"",
-        "/boot/efi/EFI/debian/grub.cfg": b"search.fs_uuid x root\nconfigfile /boot/grub/grub.cfg\n",
-    })  # fmt: skip
-    build = actions.builds(("grub-menu",), Facts(place), place)[0]
-    assert build.path == "/boot/grub/grub.cfg"
+    stub = b"search.fs_uuid x root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"
+    place = grub(OLD, **{"/boot/efi/EFI/debian/grub.cfg": stub})
+    build = builds(place, "grub-menu")[0]
+    assert build.path == "/boot/grub/grub.cfg", "and never the stub on the EFI system partition"
     assert build.command == "env GRUB_DISABLE_OS_PROBER=true grub-mkconfig -o /boot/grub/.grub.cfg.migprep-new"
-    assert "no boot menu" in unable("grub-menu", Files({"/boot/grub/grub.cfg": b"menuentry x {}\n"}))
+    assert "was not made by grub-mkconfig" in unable("grub-menu", grub("menuentry x {}\n"))
     assert "no action" in unable("reboot", place)
+
+
+def test_a_menu_of_loader_entries_is_not_regenerated() -> None:
+    """grub2-mkconfig of Red Hat 8 also writes kernelopts into the environment block: not to be undone."""
+    assert builds(grub(HEAD + "insmod blscfg\nblscfg\n"), "grub-menu") == ()
+    assert builds(Files({"/boot/extlinux/extlinux.conf": b"label x\n"}), "grub-menu") == ()
 
 
 def test_in_a_directory_the_tools_of_the_directory_run(tmp_path: Path) -> None:
@@ -149,7 +177,7 @@ def test_in_a_directory_the_tools_of_the_directory_run(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(content)
     tree = Tree(str(tmp_path))
-    assert actions.builds(("grub-menu",), Facts(tree), tree)[0].argv[:2] == ("chroot", str(tmp_path))
+    assert builds(tree, "grub-menu")[0].argv[:2] == ("chroot", str(tmp_path))
     (tmp_path / "usr/sbin/grub-mkconfig").unlink()
     assert "no grub-mkconfig" in unable("grub-menu", tree)
 
@@ -161,13 +189,13 @@ def test_a_menu_that_grub_refuses_is_not_put_in_place(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
     tree = Tree(str(tmp_path))
-    build = actions.builds(("grub-menu",), Facts(tree), tree)[0]
+    build = builds(tree, "grub-menu")[0]
     asked: list[list[str]] = []
 
     def run(argv: list[str], seconds: float) -> Outcome:
         asked.append(argv)
         return Outcome(1, b"", b"syntax error")
 
-    assert "refuses the new menu: syntax error" in build.fault(tree, run)
+    assert "refuses the new menu: syntax error" in actions.fault(build, tree, run)
     assert asked == [["chroot", str(tmp_path), "grub-script-check", "/boot/grub/.grub.cfg.migprep-new"]]
-    assert build.fault(tree, lambda argv, seconds: Outcome(0, b"", b"")) == ""
+    assert actions.fault(build, tree, lambda argv, seconds: Outcome(0, b"", b"")) == ""

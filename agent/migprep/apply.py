@@ -20,7 +20,7 @@ from migprep.model import MigprepError
 from migprep.root import Tree
 
 if TYPE_CHECKING:
-    from migprep.actions import Build
+    from migprep.builds import Build
     from migprep.plan import Change
 
 #: Seconds that one command of a fix may take: an initramfs on a slow disk takes a few minutes.
@@ -379,12 +379,14 @@ class _Run:
             self.system.sync(os.path.dirname(self.place.base + folder))
 
     def _build(self, step: Step, build: Build) -> None:
+        from migprep import actions
+
         where, made = self.place.base + step.path, self.place.base + build.beside
         self.book.say("INTENT", kind="build", step=step.number, path=step.path, temps=[build.beside, *build.litter])
         outcome = self.system.run(list(build.argv), SECONDS)
         if outcome.code != 0:
             raise Failed(f"`{build.command}` failed{_ended(outcome.code)}: {_quoted(outcome.stderr or outcome.stdout)}")
-        fault = build.fault(self.place, self.system.run)
+        fault = actions.fault(build, self.place, self.system.run)
         if fault:
             raise Failed(f"{build.title}: {fault}{_quoted(outcome.stderr, '; the tool said: ')}")
         self._intend(step, build.beside, journal.state(made).digest)

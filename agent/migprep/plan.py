@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple, cast
 
-from migprep import actions, evaluate, expr, render, root
+from migprep import actions, evaluate, expr, menus, render, root
 from migprep.facts import Facts, fact, guarded
 from migprep.model import Finding, MigprepError, Phase, Result, Safety, Severity, Status, Undetermined, Unknown, Verdict
 from migprep.root import Overlay, Root, Stat
 
 if TYPE_CHECKING:
-    from migprep.actions import Build
+    from migprep.builds import Build
     from migprep.cache import Cache
     from migprep.rules import Rule
     from migprep.targets import Target
@@ -351,11 +351,13 @@ class _Maker:
     def __init__(self, rules: Sequence[Rule], facts: Facts, target: Target, judge: Judge, folder: str) -> None:
         self.rules, self.target, self.judge, self.folder = rules, target, judge, folder
         self.facts = tracked(facts)
+        self.now = self.facts
         self.place = facts.root.base if isinstance(facts.root, Watched) else facts.root
         self.files: dict[str, bytes | None] = {}
         self.foreseen: dict[str, bytes] = {}
         self.authors: dict[str, list[str]] = {}
         self.actions: list[str] = []
+        self.everything = False  # whether all images are to be made anew, not only those that lack a driver
         self.expected: dict[str, tuple[Finding, ...]] = {}
         self.reasons: dict[str, str] = {}
         self.results = {rule.id: judge(rule, self.facts, target) for rule in rules}
@@ -404,8 +406,9 @@ class _Maker:
         """Lay the files over the machine and judge again; why they are taken off again, or ""."""
         files = {**self.files, **made.files}
         names = tuple(dict.fromkeys([*self.actions, *made.actions]))
+        everything = self.everything or ("initramfs" in made.actions and actions.reaches_all(made.files))
         facts = self._facts(files, self.foreseen, made.files)
-        foreseen = {**self.foreseen, **actions.imagined(names, facts)} if names else self.foreseen
+        foreseen = {**self.foreseen, **actions.imagined(names, facts, self.place, everything)}
         if foreseen != self.foreseen:
             facts = self._facts(files, foreseen, {**made.files, **_different(self.foreseen, foreseen)})
         results = self._judged(facts)
@@ -413,7 +416,7 @@ class _Maker:
         if reason:
             return reason
         self.files, self.foreseen, self.facts, self.results = files, foreseen, facts, results
-        self.actions = list(names)
+        self.actions, self.everything = list(names), everything
         if expected:
             self.expected[rule.id] = expected
             self.results[rule.id] = results[rule.id]._replace(
@@ -454,8 +457,8 @@ class _Maker:
             return f"after the fix it could not be checked: {after.reason}", ()
         if _open(after) < _open(before) and not _is_new(before, after):
             return "", ()
-        menus = set(actions.menus(self.place)) if "grub-menu" in made.actions else set()
-        shown = tuple(one for one in after.findings if one.evidence and one.evidence[0].path in menus)
+        made_anew = set(menus.generated(self.place)) if "grub-menu" in made.actions else set()
+        shown = tuple(one for one in after.findings if one.evidence and one.evidence[0].path in made_anew)
         if shown and len(shown) == len(after.findings) and not _is_new(before, after):
             return "", shown
         return "the fix would not help: the finding stays", ()
@@ -523,7 +526,7 @@ def _finished(maker: _Maker, before: dict[str, Result], wish: Wish) -> Plan:
     results_before, results_after = (tuple(results[rule.id] for rule in rules) for results in (before, maker.results))
     return Plan(
         maker.target, changes, tuple(maker.actions),
-        actions.builds(tuple(maker.actions), maker.facts, maker.place) if maker.actions else (), unmended,
+        actions.builds(tuple(maker.actions), maker.now, maker.facts, maker.place, maker.everything), unmended,
         evaluate.verdict(rules, results_before), evaluate.verdict(rules, results_after), results_before, results_after,
         tuple(one for result in results_before for one in result.findings if one.fingerprint not in left),
         maker.foreseen,

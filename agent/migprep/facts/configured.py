@@ -26,16 +26,18 @@ NAMED = re.compile(r"^[ \t]*(?P<key>add_drivers|force_drivers|drivers|INITRD_MOD
 POLICY = re.compile(r"^[ \t]*(?P<key>hostonly|MODULES|HOOKS)" + VALUE, re.MULTILINE)
 
 
-def tool(root: Root) -> str:
-    """The tool installed here: by its command, else by its configuration; "" when there is neither."""
-    for name, commands, _ in TOOLS:
-        if any(
-            files.exists(root, f"{folder}/{command}")
-            for command in commands
-            for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
-        ):
-            return name
-    return next((name for name, _, place in TOOLS if files.exists(root, place)), "")
+def tool(root: Root, made: str = "") -> str:
+    """The tool of the next image: the one that made today's (`made`) when it is installed, else one that is.
+
+    Where no command is found, as in a capture, its configuration tells; "" when nothing does.
+    """
+    present = [name for name, commands, _ in TOOLS if any(_is_installed(root, one) for one in commands)]
+    present = present or [name for name, _, place in TOOLS if files.exists(root, place)]
+    return made if made in present else next(iter(present), "")
+
+
+def _is_installed(root: Root, command: str) -> bool:
+    return any(files.exists(root, f"{folder}/{command}") for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 
 
 def _conf(root: Root, folder: str, ending: str) -> list[str]:

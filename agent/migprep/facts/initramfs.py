@@ -152,7 +152,8 @@ def probe(facts: Facts) -> Images:
     if isinstance(kernels, Unknown):
         raise Undetermined(kernels.reason)
     boots = tuple(_boot(facts, kernel) for kernel in kernels.kernels)
-    tool = configured.tool(facts.root)
+    made = [one.image.tool for one in boots if one.kernel.is_default and not isinstance(one.image, Unknown)]
+    tool = configured.tool(facts.root, *made[:1])
     path, line = configured.host_only(facts.root, tool)
     return Images(
         boots,
