@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from . import cache, command, disk, machine, results, trial, v2v
+from . import cache, command, disk, machine, mend, results, trial, v2v
 from .command import LabError
 from .results import Row
 from .scenario import TARGETS, Scenario, ScenarioError, load, load_all
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--save", action="store_true", help="keep the rows in the record of results")
         if name == "run":
             sub.add_argument("--jobs", type=int, default=2, choices=(1, 2), help="boots at a time")
-            sub.add_argument("--fix", action="store_true", help="also apply fixes and roll them back")
+            sub.add_argument("--fix", choices=mend.WAYS, default="", help="also apply fixes and roll them back, there")
             sub.add_argument("--fresh", action="store_true", help="boot targets again, known fate or not")
     return parser
 

@@ -1,53 +1,105 @@
-"""Let migprep mend the machine where it runs, move it, and take everything back."""
+"""Let migprep mend the machine, see it boot where it is and where it goes, and take everything back.
+
+Either all in the live guest, or natively: in the mounted tree of the disk, with what only the running
+guest could tell laid over it from its capture. An initramfs is rebuilt there in seconds, not minutes.
+"""
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import command, fate, machine, testimony, trial
+from . import command, fate, layout, machine, testimony, tree, trial
+from .command import LabError
 from .results import Row
-from .testimony import Testimony
+from .scenario import Scenario
+from .testimony import Act, Testimony
 
 if TYPE_CHECKING:
-    from .trial import Bench
+    from .trial import Bench, Source
+
+WAYS = ("guest", "chroot")
+_NOTHING = "Nothing to change."
 
 
-def mended(on: Bench, row: Row, source: Testimony) -> Row:
+class Fixed(NamedTuple):
+    """A machine after fix: what came of it, and the list of its files as they were before."""
+
+    act: Act
+    files: tuple[str, ...]
+
+
+class Back(NamedTuple):
+    """The mended machine on its source hardware, and what came of the rollback there."""
+
+    source: str
+    act: Act
+    files: tuple[str, ...]
+
+
+def mended(on: Bench, row: Row, source: Source, way: str) -> Row:
     """Fill the columns fix, source after fix, target after fix, and rollback of this row."""
-    name, target = on.scenario.name, row.target
-    images = _overlays(on, target)
-    trial.tell(f"  {name} on source: fix --apply for {target} …")
-    act = f"fix --target {target} --apply --yes"
-    fixed = _boot(on, f"source.fix.{target}", ["settle", "manifest", act, "poweroff"], images, keep=True)
-    if isinstance(fixed, str):
-        return row._replace(fix=f"the source died: {fixed}")
-    done = testimony.act(fixed, "fix")
-    if done is None:
-        return row._replace(fix="no word of it")
-    row = row._replace(fix=f"exit {done.code}", fix_seconds=done.seconds)
-    if done.code != 0:
-        return row._replace(note=f"{row.note}; fix: {' '.join(done.words.split())[-300:]}")
-    moved = trial.listen(on, f"{target}.fixed", ["settle", "reached"], images)
-    death = list(moved.death) if moved.death else None
-    became = trial.judge(source, moved.said, death, moved.attempts)
-    promise = _after_fixes(source.report, target)
-    as_said = not became.whole and promise in ("not_ready", "conditional", "unknown")
-    row = row._replace(after_fix="as said" if as_said else str(became))
-    if not became.whole:
-        row = row._replace(note=f"{row.note}; after fix ({promise}): {became} {became.note}")
-    trial.tell(f"  {name} on {target} after fix: {became}; back on source …")
-    acts = ["settle", "reached", "rollback", "manifest", "poweroff"]
-    back = _boot(on, f"source.back.{target}", acts, images, keep=True)
-    if isinstance(back, str):
-        return row._replace(source_boots=f"lost boot: {back}")
-    again = fate.fate(source, back)
-    same = "identical" if back.manifest and back.manifest == fixed.manifest else _difference(fixed, back)
-    rolled = testimony.act(back, "rollback")
-    code = rolled.code if rolled else -1
-    row = row._replace(source_boots=str(again), rollback=same if code == 0 else f"exit {code}, {same}")
-    trial.tell(f"  {name}: source after fix {row.source_boots}, rollback {row.rollback}")
+    scenario, target = on.scenario, row.target
+    way = "chroot" if way == "chroot" and is_mountable(scenario) and source.archive else "guest"
+    fix, undo = (_fix_natively, _undo_natively) if way == "chroot" else (_fix_in_guest, _undo_in_guest)
+    images = _copies(on, target) if way == "chroot" else _overlays(on, target)
+    trial.tell(f"  {scenario.name}: fix --apply for {target} in the {way} …")
+    try:
+        fixed = fix(on, source, target, images)
+        row = row._replace(fix=_words(fixed.act, way), fix_seconds=fixed.act.seconds)
+        if fixed.act.code != 0:
+            return row._replace(note=f"{row.note}; fix: {' '.join(fixed.act.words.split())[-300:]}")
+        if _NOTHING in fixed.act.words:
+            return row
+        row = _moved(on, row, source.said, images)
+        back = undo(on, source, target, images)
+    finally:
+        for image in images:
+            image.unlink(missing_ok=True)
+    same = "identical" if fixed.files and back.files == fixed.files else _difference(fixed.files, back.files)
+    row = row._replace(
+        source_boots=back.source, rollback=same if back.act.code == 0 else f"exit {back.act.code}, {same}"
+    )
+    trial.tell(f"  {scenario.name}: source after fix {row.source_boots}, rollback {row.rollback}")
     return row
+
+
+def _words(act: Act, way: str) -> str:
+    if act.code != 0:
+        return f"exit {act.code} in the {way}"
+    return "nothing to mend" if _NOTHING in act.words else way
+
+
+def _moved(on: Bench, row: Row, source: Testimony, images: list[Path]) -> Row:
+    """The mended disk on its target."""
+    boot = trial.listen(on, f"{row.target}.fixed", ["settle", "reached"], images)
+    became = trial.judge(source, boot.said, list(boot.death) if boot.death else None, boot.attempts)
+    promise = _after_fixes(source, row.target)
+    as_said = not became.whole and promise in ("not_ready", "conditional", "unknown")
+    trial.tell(f"  {on.scenario.name} on {row.target} after fix: {became}")
+    row = row._replace(after_fix=f"{became}, as said" if as_said else str(became))
+    return row if became.whole else row._replace(note=f"{row.note}; after fix ({promise}): {became.note}")
+
+
+def _after_fixes(source: Testimony, target: str) -> str:
+    targets = source.report.get("targets", ()) if isinstance(source.report, dict) else ()
+    return next((str(t.get("after_fixes")) for t in targets if t.get("name") == target), "-")
+
+
+def _difference(before: tuple[str, ...], after: tuple[str, ...]) -> str:
+    """The first few paths in which two lists of files differ."""
+    changed = sorted(set(before) ^ set(after))
+    paths = sorted({line.split(" -> ")[0].split()[-1] for line in changed if line})
+    return f"{len(paths)} paths differ: {', '.join(paths[:4])}"
+
+
+def _options(scenario: Scenario, target: str) -> str:
+    return f"--target {target} --apply --yes {scenario.fix}".strip()
+
+
+# --- in the live guest ---
 
 
 def _overlays(on: Bench, target: str) -> list[Path]:
@@ -62,21 +114,115 @@ def _overlays(on: Bench, target: str) -> list[Path]:
     return overlays
 
 
-def _boot(on: Bench, where: str, acts: list[str], images: list[Path], *, keep: bool) -> Testimony | str:
-    """What the machine said, or why it did not."""
-    boot: machine.Boot = trial.listen(on, where, acts, images, keep=keep)
+def _spoken(on: Bench, where: str, acts: list[str], images: list[Path]) -> Testimony:
+    boot: machine.Boot = trial.listen(on, where, acts, images, keep=True)
     if boot.said is None:
-        return f"{boot.death.where}: {boot.death.line}" if boot.death else "no word"
+        words = f"{boot.death.where}: {boot.death.line}" if boot.death else "no word"
+        raise LabError(f"{on.scenario.name} on {where}: {words}")
     return testimony.read(boot.said)
 
 
-def _after_fixes(report: Optional[Any], target: str) -> str:
-    targets = report.get("targets", ()) if isinstance(report, dict) else ()
-    return next((str(t.get("after_fixes")) for t in targets if t.get("name") == target), "-")
+def _act(said: Testimony, name: str) -> Act:
+    return testimony.act(said, name) or Act(name, -1, 0, "the guest said nothing of it")
 
 
-def _difference(before: Testimony, after: Testimony) -> str:
-    """The first few lines in which two lists of files differ."""
-    changed = sorted(set(before.files) ^ set(after.files))
-    paths = sorted({line.split(" -> ")[0].split()[-1] for line in changed})
-    return f"{len(paths)} paths differ: {', '.join(paths[:4])}"
+def _fix_in_guest(on: Bench, source: Source, target: str, images: list[Path]) -> Fixed:
+    acts = ["settle", "manifest", f"fix {_options(on.scenario, target)}", "poweroff"]
+    said = _spoken(on, f"source.fix.{target}", acts, images)
+    return Fixed(_act(said, "fix"), said.files)
+
+
+def _undo_in_guest(on: Bench, source: Source, target: str, images: list[Path]) -> Back:
+    said = _spoken(on, f"source.back.{target}", ["settle", "reached", "rollback", "manifest", "poweroff"], images)
+    return Back(str(fate.fate(source.said, said)), _act(said, "rollback"), said.files)
+
+
+# --- natively, in the mounted tree ---
+
+
+def is_mountable(scenario: Scenario) -> bool:
+    """Whether this host can mount all that a fix changes: its kernel has no vfat, device-mapper or md."""
+    plan = layout.layout(scenario)
+    return scenario.layout in ("plain", "data-disk", "luks-data", "btrfs") and not plan.has("esp")
+
+
+def _copies(on: Bench, target: str) -> list[Path]:
+    """Copies of the built disks, with their holes."""
+    copies = []
+    for image in on.images(on.disk):
+        path = on.work / f"{image.name}.{target}.raw"
+        command.run(["cp", "--sparse=always", str(image), str(path)], on.work / "cp.log", 600, "a copy of the disk")
+        copies.append(path)
+    return copies
+
+
+def _fix_natively(on: Bench, source: Source, target: str, images: list[Path]) -> Fixed:
+    act = _natively(on, source, f"fix.{target}", images[0], f"fix {_options(on.scenario, target)}", first=True)
+    return Fixed(act, _listed(on, f"fix.{target}"))
+
+
+def _undo_natively(on: Bench, source: Source, target: str, images: list[Path]) -> Back:
+    boot = trial.listen(on, f"source.back.{target}", ["settle", "reached"], images)
+    became = trial.judge(source.said, boot.said, list(boot.death) if boot.death else None, boot.attempts)
+    act = _natively(on, source, f"back.{target}", images[0], "rollback", first=False)
+    return Back(str(became) if became.whole else f"{became}: {became.note}", act, _listed(on, f"back.{target}"))
+
+
+def _listed(on: Bench, where: str) -> tuple[str, ...]:
+    return tuple((on.work / where / "files").read_text(errors="replace").splitlines())
+
+
+def _natively(on: Bench, source: Source, where: str, image: Path, asked: str, *, first: bool) -> Act:
+    """Run one migprep command on the mounted tree; its files are listed first or last."""
+    assert source.archive
+    folder = on.work / where
+    folder.mkdir()
+    run = f'set +e; s=$(date +%s%N); $MIGPREP {asked} --root "$T" </dev/null >"$W/out" 2>&1; echo "$? $(($(date +%s%N)-s))" >"$W/code"; set -e\n'
+    script = "".join(
+        (f"W={folder}\nCAPTURE={source.archive}\n", _mounted(on.scenario, image), _told())
+        + ((_LIST, run) if first else (run, _LIST))
+        + ('umount "$T/migprep"; rmdir "$T/migprep"\n',)
+    )
+    tree.isolated(f'MIGPREP="{sys.executable} -m migprep"; export PYTHONPATH={trial.CHECKOUT / "agent"}\n{script}',
+                  folder, 3600, f"{on.scenario.name}: {asked.split()[0]} natively")  # fmt: skip
+    code, took = (folder / "code").read_text().split()
+    words = re.sub(r"[^\n\t -~]", "", (folder / "out").read_text(errors="replace"))
+    return Act(asked.split()[0], int(code), round(int(took) / 1e9), words.strip())
+
+
+def _mounted(scenario: Scenario, image: Path) -> str:
+    """Mount the disk's filesystems where the machine has them."""
+    plan = layout.layout(scenario)
+    text = 'T=$W/root; mkdir "$T"\n'
+    for role, where in (("root" if plan.has("root") else "stack", ""), ("boot", "/boot")):
+        if plan.has(role):
+            part = plan.part(role)
+            subvolume = ",subvol=@" if scenario.layout == "btrfs" and role == "stack" else ""
+            size = part.mib * 1024 * 1024
+            text += f'mount -o loop,offset={part.offset},sizelimit={size}{subvolume} {image} "$T{where}"\n'
+    return text
+
+
+def _told() -> str:
+    """The kernel's filesystems as the capture knows them; commands that run in the chroot have a true /proc."""
+    return f"""\
+for d in dev run sys tmp proc; do mount -t tmpfs tmpfs "$T/$d"; done
+{tree.DEVICES}mkdir "$W/told"; tar xzf "$CAPTURE" -C "$W/told"
+for d in sys run proc; do cp -a "$W/told/$d/." "$T/$d/"; done
+mkdir -p "$T/migprep"; mount -t tmpfs tmpfs "$T/migprep"; cp -a "$W/told/migprep/observed" "$T/migprep/"
+cp /usr/sbin/chroot "$W/chroot"
+cat > "$W/enter" <<'END'
+#!/bin/sh
+exec unshare --mount sh -c 'here=$1; shift; mount -t proc proc "$1/proc"; exec "$here" "$@"' sh @HERE@ "$@"
+END
+sed -i "s|@HERE@|$W/chroot|" "$W/enter"; chmod 755 "$W/enter"; mount --bind "$W/enter" /usr/sbin/chroot
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root
+"""
+
+
+# Every file of the disk, with mode, owner and content; not what migprep itself keeps.
+_LIST = """\
+(cd "$T" && skip='-path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o -path ./migprep -o -path ./var/lib/migprep'
+find . \\( $skip \\) -prune -o \\( -type l -printf 'l %m %u %g %p -> %l\\n' -o -type d -printf 'd %m %u %g %p\\n' -o -type f -printf 'f %m %u %g %s %p\\n' \\) | sort
+find . \\( $skip \\) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum) >"$W/files"
+"""

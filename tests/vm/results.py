@@ -43,7 +43,8 @@ class Row(NamedTuple):
             and not self.not_found
             and self.capture in ("", "same", "judged")
             and self.source_boots in ("", "whole")
-            and self.after_fix in ("", "whole", "as said")
+            and (self.after_fix in ("", "whole") or self.after_fix.endswith(", as said"))
+            and "exit" not in self.fix
             and self.rollback in ("", "identical")
         )
 

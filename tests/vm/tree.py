@@ -40,20 +40,22 @@ _UNUSED = (
 
 _ISOLATED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-eu")
 
-MERGE = """\
+DEVICES = """\
+mkdir "$T/dev/pts" "$T/dev/shm"; ln -s /proc/self/fd "$T/dev/fd"
+mknod -m 666 "$T/dev/null" c 1 3; mknod -m 666 "$T/dev/zero" c 1 5; mknod -m 666 "$T/dev/full" c 1 7
+mknod -m 666 "$T/dev/random" c 1 8; mknod -m 666 "$T/dev/urandom" c 1 9; mknod -m 666 "$T/dev/tty" c 5 0
+"""
+MERGE = f"""\
 T=$W/tree
 mkdir -p "$W/upper" "$W/work" "$T"
 mount -t overlay overlay -o "lowerdir=$LAYERS,upperdir=$W/upper,workdir=$W/work" "$T"
 mount -t proc proc "$T/proc"
 for d in dev run tmp; do mount -t tmpfs tmpfs "$T/$d"; done
-mkdir "$T/dev/pts" "$T/dev/shm"; ln -s /proc/self/fd "$T/dev/fd"
-mknod -m 666 "$T/dev/null" c 1 3; mknod -m 666 "$T/dev/zero" c 1 5; mknod -m 666 "$T/dev/full" c 1 7
-mknod -m 666 "$T/dev/random" c 1 8; mknod -m 666 "$T/dev/urandom" c 1 9; mknod -m 666 "$T/dev/tty" c 5 0
-export DEBIAN_FRONTEND=noninteractive HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
-quiet() { mount --bind /bin/true "$T/usr/sbin/update-initramfs"; }
-loud() { umount "$T/usr/sbin/update-initramfs"; }
-online() { touch "$T/etc/resolv.conf"; mount --bind /etc/resolv.conf "$T/etc/resolv.conf"; }
-offline() { umount "$T/etc/resolv.conf"; }
+{DEVICES}export DEBIAN_FRONTEND=noninteractive HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+quiet() {{ mount --bind /bin/true "$T/usr/sbin/update-initramfs"; }}
+loud() {{ umount "$T/usr/sbin/update-initramfs"; }}
+online() {{ touch "$T/etc/resolv.conf"; mount --bind /etc/resolv.conf "$T/etc/resolv.conf"; }}
+offline() {{ umount "$T/etc/resolv.conf"; }}
 """
 
 

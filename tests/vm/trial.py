@@ -202,13 +202,13 @@ def captured(source: Source, targets: tuple[str, ...]) -> dict[str, Prediction]:
     return predictions(report, targets, f"exit {done.returncode}: {' '.join(done.stderr.split())[-300:]}")
 
 
-def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: bool) -> list[Row]:
+def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: str) -> list[Row]:
     """The whole story of one scenario, one row per target."""
     with cache.lock(f"run.{scenario.name}", lambda: tell(f"  {scenario.name}: another run has it, waiting …")):
         return _run(bench(scenario, machine.product(CHECKOUT), fresh), targets, date, fix)
 
 
-def _run(on: Bench, targets: tuple[str, ...], date: str, fix: bool) -> list[Row]:
+def _run(on: Bench, targets: tuple[str, ...], date: str, fix: str) -> list[Row]:
     scenario = on.scenario
     tell(f"  {scenario.name} on source …")
     source = source_boot(on, targets)
@@ -223,7 +223,7 @@ def _run(on: Bench, targets: tuple[str, ...], date: str, fix: bool) -> list[Row]
         if on.product:
             row = row._replace(capture=difference(said[target], again[target]))
         if fix and not found.whole and on.product:
-            row = mend.mended(on, row, source.said)
+            row = mend.mended(on, row, source, fix)
         tell(f"  {scenario.name} on {target}: said {row.verdict}, {row.fate}: {row.agree} {row.note}")
         rows.append(row)
     return rows
