@@ -81,7 +81,7 @@ def _reaching() -> str:
 
 
 def _fate_name(scenario: Scenario, target: str) -> str:
-    return f"{disk.name(scenario)}-{target}-{cache.key(repr(hardware.target(target, scenario)), _reaching())}"
+    return f"{disk.name(scenario)}-{target}-{cache.key(hardware.target(target, scenario).identity, _reaching())}"
 
 
 def target_boot(on: Bench, target: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Source(NamedTuple):
 
 
 def _source_name(scenario: Scenario) -> str:
-    return f"{disk.name(scenario)}-{cache.key(repr(scenario.source), _reaching())}"
+    return f"{disk.name(scenario)}-{cache.key(scenario.source.identity, _reaching())}"
 
 
 def source_boot(on: Bench, targets: tuple[str, ...]) -> Source:
