@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.vm import cache, console, disk, fate, layout, nvram, recipe, results, scenario, testimony, trial
+from tests.vm import cache, command, console, disk, fate, layout, machine, nvram, recipe, results, scenario, testimony, trial
 from tests.vm.command import LabError
 from tests.vm.results import Row
 
@@ -272,3 +272,17 @@ def test_the_boot_entry_names_the_file_and_the_partition() -> None:
     store = nvram.with_entry(b"\xff" * 4096, plan, "debian", "\\x")
     assert len(store) == 4096
     assert store[0x64:0x66] == b"\xaa\x55"
+
+
+def test_a_machine_that_was_killed_has_no_fate(tmp_path: Path) -> None:
+    lines = (tmp_path / "console", tmp_path / "said")
+    for line in lines:
+        line.write_bytes(b"")
+    process = command.start(["sleep", "60"], tmp_path / "log")
+    process.kill()
+    process.wait()
+    try:
+        with pytest.raises(LabError, match="signal 9"):
+            machine._listen(process, lines, 0.0, keep=False)
+    finally:
+        command.stop(process)

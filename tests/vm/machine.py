@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
 import tarfile
 import time
 from collections.abc import Sequence
@@ -113,11 +114,13 @@ def boot(
     return Boot(said if "@@end" in said else None, death, text, seconds)
 
 
-def _listen(process: object, lines: tuple[Path, Path], began: float, keep: bool) -> Optional[console.Death]:
+def _listen(
+    process: subprocess.Popen[bytes], lines: tuple[Path, Path], began: float, keep: bool
+) -> Optional[console.Death]:
     """Wait for the guest's word; None when it came, else where the start-up ended."""
     size, heard = -1, time.monotonic()
     while True:
-        running = process.poll() is None  # type: ignore[attr-defined]
+        running = process.poll() is None
         now = time.monotonic()
         total = sum(line.stat().st_size for line in lines)
         if total != size:
@@ -132,6 +135,8 @@ def _listen(process: object, lines: tuple[Path, Path], began: float, keep: bool)
         if not running:
             if "@@end" in lines[1].read_text(errors="replace"):
                 return None
+            if process.returncode < 0:  # by us or by a stranger: the machine had no part in it
+                raise command.LabError(f"QEMU was ended by signal {-process.returncode} before the guest had spoken")
             return console.Death("reset", console.last_line(text))
         if now - heard > SILENCE or now - began > LIMIT:
             return console.Death("silence", console.last_line(text))
