@@ -139,7 +139,7 @@ def test_suse_files_say_how_to_find_the_card() -> None:
 def test_an_initramfs_time_link_keeps_what_it_hides() -> None:
     facts = Facts(machine("net-ens3", **{"/etc/network/interfaces": "auto ens3\niface ens3 inet dhcp\n"}))
     (card,) = facts.network.cards
-    assert card.defaults == ("MACAddressPolicy=persistent",)
+    assert card.defaults == ("AlternativeNamesPolicy=database onboard slot path", "MACAddressPolicy=persistent")
     assert card.why_it_changes == "the name follows the place of the card on its bus"
     assert card.name_changes_on(TARGETS["kvm"].nic)
     assert card.configured_by == ("ifupdown",) and card.dhcp

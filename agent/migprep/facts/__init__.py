@@ -53,6 +53,9 @@ if TYPE_CHECKING:
         mounts as mounts,
     )
     from migprep.facts import (
+        name_users as name_users,
+    )
+    from migprep.facts import (
         network as network,
     )
     from migprep.facts import (
@@ -253,6 +256,12 @@ class Facts:
         from migprep.facts import network
 
         return network.probe(self)
+
+    @fact
+    def name_users(self) -> name_users.NameUsers:
+        from migprep.facts import name_users
+
+        return name_users.probe(self)
 
     @fact
     def udev(self) -> udev.Udev:

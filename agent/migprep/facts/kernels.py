@@ -198,9 +198,9 @@ def _default(facts: Facts, kernels: list[Kernel]) -> frozenset[str]:
     """The versions that the boot menu starts; the newest that has a file when the menu does not tell."""
     loader = facts.bootloader
     chosen = () if isinstance(loader, Unknown) else tuple(one for one in loader.entries if one.is_default)
-    found = {
-        next((kernel.version for kernel in kernels if _starts(facts.root, one, kernel)), "") for one in chosen
-    } - {""}
+    found = {next((kernel.version for kernel in kernels if _starts(facts.root, one, kernel)), "") for one in chosen} - {
+        ""
+    }
     return frozenset(found or {next((one.version for one in reversed(kernels) if one.image), kernels[-1].version)})
 
 

@@ -155,9 +155,7 @@ def _arguments(facts: Facts) -> list[Denial]:
 
         chosen = [one for one in loader.entries if one.is_default]
         if chosen:
-            texts = [
-                (one.path, menu_text(facts.root, one.path), one.entry.start, one.entry.end) for one in chosen
-            ]
+            texts = [(one.path, menu_text(facts.root, one.path), one.entry.start, one.entry.end) for one in chosen]
     for path, text, start, end in texts:
         for word in cmdline.words(text, start, end):
             if word.key in ARGUMENTS:

@@ -153,7 +153,7 @@ class LinkFile(NamedTuple):
     @property
     def kept(self) -> tuple[str, ...]:
         """What else it sets for a device: a .link file that matches earlier hides all of this."""
-        hidden = ("Name", "NamePolicy", "AlternativeNamesPolicy", "AlternativeName", "Description", "Alias")
+        hidden = ("Name", "NamePolicy", "Description")
         return tuple(
             f"{line.key}={line.value}"
             for line in self.lines
