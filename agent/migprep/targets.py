@@ -56,6 +56,7 @@ class Target(NamedTuple):
     display: Video
     cpu: Processor
     console: tuple[str, ...] = ("tty0",)
+    datasources: tuple[str, ...] = ()  # what cloud-init finds there, as in its datasource_list
 
 
 _PARTS = {"disk": Disk, "nic": Nic, "display": Video, "cpu": Processor}

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         bootloader as bootloader,
     )
     from migprep.facts import (
+        cloudinit as cloudinit,
+    )
+    from migprep.facts import (
         cpu as cpu,
     )
     from migprep.facts import (
@@ -262,6 +265,12 @@ class Facts:
         from migprep.facts import name_users
 
         return name_users.probe(self)
+
+    @fact
+    def cloudinit(self) -> cloudinit.CloudInit:
+        from migprep.facts import cloudinit
+
+        return cloudinit.probe(self)
 
     @fact
     def udev(self) -> udev.Udev:

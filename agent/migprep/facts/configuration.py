@@ -12,6 +12,9 @@ from migprep.root import Root
 #: Files that a backup or a package manager left beside the live ones.
 LEFT = re.compile(r"(?:~|\.(?:bak|old|orig|rpmnew|rpmorig|rpmsave|dpkg-\w+|ucf-\w+|swp|save))$")
 
+#: How the names of files begin that cloud-init writes, for netplan, ifupdown, networkd and NetworkManager.
+CLOUD_INIT = ("50-cloud-init", "10-cloud-init-", "cloud-init-")
+
 UNITS = "/etc/systemd/system"
 #: Where some distributions start units without asking.
 SHIPPED = ("/usr/lib/systemd/system/multi-user.target.wants", "/lib/systemd/system/multi-user.target.wants")
@@ -49,6 +52,7 @@ class Configuration(NamedTuple):
     devices: tuple[str, ...] = ()  # names of the cards that it means now
     families: tuple[str, ...] = ()  # inet, inet6 where the tool writes them apart
     over: tuple[str, ...] = ()  # names of the bond, bridge, VRF or VLANs that stand on this one
+    owner: str = ""  # cloud-init, where it wrote the file
     set_mac: str = ""  # the MAC address that it gives the device
     mtu: int = 0  # bytes; 0 where it says nothing
     tuning: tuple[Setting, ...] = ()  # offloads, rings and other settings for ethtool
@@ -72,6 +76,11 @@ class Configuration(NamedTuple):
     def is_by_hardware(self) -> bool:
         """Whether it asks for a driver or a place."""
         return bool(self.selection.drivers or self.selection.places)
+
+    @property
+    def is_by_cloud_init(self) -> bool:
+        """Whether cloud-init wrote it, and writes it anew when it thinks that it must."""
+        return self.owner == "cloud-init" or self.path.rpartition("/")[2].startswith(CLOUD_INIT)
 
     @property
     def macs(self) -> str:
@@ -130,11 +139,22 @@ def masked(tree: Root, *units: str) -> bool:
 
 def enabled(tree: Root, *units: str) -> bool:
     """Whether one of `units` starts at boot. Where nothing says so of any unit, it counts as started."""
+    return is_started(tree, started(tree), *units)
+
+
+def started(tree: Root) -> frozenset[str]:
+    """Every unit that something wants at boot; empty where nothing says so of any unit."""
     own = tree.names(UNITS)
     folders = [f"{UNITS}/{name}" for name in own if name.endswith((".wants", ".requires"))]
     if not folders:
+        return frozenset()
+    return frozenset(name for folder in folders + list(SHIPPED) for name in tree.names(folder)) | frozenset(own)
+
+
+def is_started(tree: Root, wanted: frozenset[str], *units: str) -> bool:
+    """`enabled`, when `started` is known already."""
+    if not wanted:
         return not masked(tree, *units)
-    wanted = {name for folder in folders + list(SHIPPED) for name in tree.names(folder)} | set(own)
     return any(unit in wanted and not masked(tree, unit) for unit in units)
 
 

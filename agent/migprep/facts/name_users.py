@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
-from migprep.facts.configuration import LEFT, enabled
+from migprep.facts.configuration import LEFT, is_started, started
 from migprep.facts.network import Card
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Undetermined, Unknown
@@ -166,16 +166,27 @@ def probe(facts: Facts) -> NameUsers:
     cards = {card.name: card for card in network.cards if not card.is_pinned}
     if not cards:
         return NameUsers(())
-    pattern = named(tuple(cards))
+    tree, pattern = facts.root, named(tuple(cards))
+    names = tuple(name.encode("utf-8", "surrogateescape") for name in cards)
     found: list[User] = []
-    for place in PLACES:
-        if place.units and not enabled(facts.root, *place.units):
-            continue
-        for path in root.glob(facts.root, place.pattern)[:FILES]:
-            content = _content(facts.root, path)
-            if content and pattern.search(content) and not (path.startswith("/etc/ufw/") and not _ufw(facts.root)):
+    for place in _present(tree):
+        for path in root.glob(tree, place.pattern)[:FILES]:
+            content = _content(tree, path, names)
+            if content and not (path.startswith("/etc/ufw/") and not _ufw(tree)):
                 found += _users(place, path, content, cards, pattern)
     return NameUsers(tuple(found))
+
+
+def _present(tree: Root) -> Iterator[Place]:
+    """Places whose first two folders are there, and that something reads at boot: most are not."""
+    wanted = started(tree)
+    inside: dict[str, list[str]] = {}
+    for place in PLACES:
+        _, first, second, _ = f"{place.pattern}//".split("/", 3)
+        if first not in inside:
+            inside[first] = tree.names(f"/{first}")
+        if (second in inside[first] or "*" in second) and (not place.units or is_started(tree, wanted, *place.units)):
+            yield place
 
 
 def named(names: tuple[str, ...]) -> re.Pattern[str]:
@@ -216,15 +227,17 @@ def _ufw(tree: Root) -> bool:
     return "ENABLED=yes" in (root.text(tree, "/etc/ufw/ufw.conf") or "ENABLED=yes")
 
 
-def _content(tree: Root, path: str) -> str:
-    """The text of a file that is small and a text; "" for everything else."""
+def _content(tree: Root, path: str, names: tuple[bytes, ...]) -> str:
+    """The text of a small text file that holds one of `names`; "" for everything else."""
     if LEFT.search(path):
         return ""
     found = tree.stat(path)
     if found is None or found.kind != "file" or found.size > LARGEST:
         return ""
     try:
-        text = root.text(tree, path, LARGEST) or ""
+        content = root.read(tree, path, LARGEST) or b""
     except MigprepError:
         return ""  # of a thousand scripts one that cannot be read is no reason to know nothing
-    return "" if "\0" in text else text
+    if b"\0" in content or not any(name in content for name in names):
+        return ""
+    return content.decode("utf-8", "surrogateescape")

@@ -57,6 +57,7 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
             at_boot=given.get("ONBOOT", "yes").lower() not in ("no", "n", "false", "f", "0"),
             given_name=device if device and address else "",
             over=tuple(given[key] for key in UPPER if given.get(key)),
+            owner="cloud-init" if "Created by cloud-init" in content[:300] else "",
             set_mac=mac(given.get("MACADDR", "")),
             mtu=number(given.get("MTU", "")),
             tuning=_tuning(lines),

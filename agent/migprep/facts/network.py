@@ -136,6 +136,10 @@ class Card(NamedTuple):
         """What stands on it, in words; "" for nothing."""
         return f" and carries {', '.join(self.above)}" if self.above else ""
 
+    def is_written_anew_on(self, nic: Nic) -> bool:
+        """Whether cloud-init wrote all that depends on its name and finds no card there."""
+        return all(one.is_by_cloud_init for one in self.lost_on(nic))
+
     def loses_network_on(self, nic: Nic) -> bool:
         """Whether some configuration by name does not find it on the target."""
         return bool(self.lost_on(nic))
