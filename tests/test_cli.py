@@ -248,7 +248,7 @@ def test_site_target_wins_and_a_bad_one_is_left_out(
 WAIVER = """waivers:
 - rule: fstab/volatile-device-name
   subject: /data
-  reason: the disk is detached before the move
+  justification: the disk is detached before the move
   expires: {expires}
 """
 
@@ -257,16 +257,20 @@ WAIVER = """waivers:
     ("words", "code", "told"),
     [
         (WAIVER.format(expires="2999-12-31"), 0, ""),
-        (WAIVER.format(expires="2020-01-01"), 2, "waivers.yaml:2: this waiver expired on 2020-01-01"),
-        (WAIVER.format(expires="soon"), 2, "waivers.yaml:2: expires must be a date"),
-        (WAIVER.format(expires="2999-12-31").replace("/data", "/srv"), 2, ""),
+        (WAIVER.format(expires="2999-12-31") + "  host: WEB*\n", 0, ""),
+        (WAIVER.format(expires="2999-12-31") + "  host: db*\n", 2, ""),
+        (WAIVER.format(expires="2020-01-01"), 2, "a.yaml:2: expired on 2020-01-01; what it covered is open again"),
+        (WAIVER.format(expires="soon"), 2, "a.yaml:2: expires must be a date"),
+        (WAIVER.format(expires="''"), 2, "a.yaml:2: a waiver has an end"),
+        (WAIVER.format(expires="2999-12-31").replace("/data", "/srv"), 2, "a.yaml:2: covers nothing"),
+        (WAIVER.format(expires="2999-12-31") + "  who: me\n", 2, "unknown member who"),
         (
-            WAIVER.format(expires="2999-12-31").replace("  reason: the disk is detached before the move\n", ""),
+            WAIVER.format(expires="2999-12-31").replace("  justification: the disk is detached before the move\n", ""),
             2,
-            "reason is missing",
+            "justification is missing",
         ),
         ("waivers: yes\n", 2, "must hold one list"),
-        ("waivers: [\n", 2, "waivers.yaml"),
+        ("waivers: [\n", 2, "a.yaml"),
     ],
 )
 def test_waivers(
@@ -276,9 +280,11 @@ def test_waivers(
     monkeypatch.setattr(inspection.evaluate, "evaluate", lambda rule, facts, target: next(
         (one for one in (machines.fails("fstab/volatile-device-name", target.name),) if one.rule == rule.id), Result(rule.id, target.name, Status.PASS)
     ))  # fmt: skip
-    site_file(machine, "waivers.yaml", words)
+    site_file(machine, "waivers.d/a.yaml", words)
     assert cli.main(["check", "--root", str(machine)]) == code
-    assert told in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert told in " ".join((said.out + said.err).replace("/ ", "/").split())
+    assert "CONDITIONAL" in said.out or code
 
 
 # --- cron, pipes, terminals ---

@@ -54,10 +54,10 @@ def begin(root: str | None, names: Sequence[str], site: str = SITE, *, place: Ro
     all_targets, refused_targets = load_targets(site)
     chosen = choose(all_targets, names)
     all_rules, refused_rules = load_rules(site)
-    grants, refused_waivers = load_waivers(site)
     opened = place or open_root(root)
     facts = Facts(opened, cache_of(opened))
     refuse_container(facts)
+    grants, refused_waivers = load_waivers(facts, site)
     return Inspection(facts, all_rules, chosen, grants, refused_targets + refused_rules + refused_waivers)
 
 
@@ -106,7 +106,9 @@ def report(work: Inspection, name: str) -> dict[str, Any]:
         document.Judged(target, results[target.name], *after_fixes(work, target, results[target.name]))
         for target in work.targets
     ]
-    return document.build(work.facts, work.rules, judged, document.Run("", 0.0, name, work.refused))
+    every = [one for target in work.targets for one in results[target.name]]
+    listed = waivers.register(work.grants, every, time.strftime("%Y-%m-%d"))
+    return document.build(work.facts, work.rules, judged, document.Run("", 0.0, name, work.refused, tuple(listed)))
 
 
 def load_targets(site: str = SITE) -> tuple[dict[str, Target], tuple[str, ...]]:
@@ -140,13 +142,19 @@ def _linted(content: dict[str, object], path: str) -> Rule:
     return rule
 
 
-def load_waivers(site: str = SITE) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
-    """Waivers that hold today, and a sentence for each one that does not."""
-    path = os.path.join(site, "waivers.yaml")
-    return waivers.load(path, time.strftime("%Y-%m-%d")) if os.path.lexists(path) else ((), ())
+def load_waivers(facts: Facts, site: str = SITE) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
+    """Waivers for this host, also those that have ended, and a sentence for each one refused."""
+    paths, refused = _files(site, "waivers.d")
+    if not paths:
+        return (), refused
+    loaded = [waivers.load(path) for path in paths]
+    host = document.text(lambda: facts.system.hostname)
+    grants = tuple(one for found, _ in loaded for one in found if one.is_for(host))
+    return grants, (*refused, *(sentence for _, faults in loaded for sentence in faults))
 
 
-def _site(site: str, kind: str, parse: Callable[[dict[str, object], str], T]) -> tuple[list[T], tuple[str, ...]]:
+def _files(site: str, kind: str) -> tuple[list[str], tuple[str, ...]]:
+    """The YAML files of one folder of the site, sorted, and a sentence when it cannot be read."""
     folder = os.path.join(site, kind)
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith((".yaml", ".yml")))
@@ -154,8 +162,13 @@ def _site(site: str, kind: str, parse: Callable[[dict[str, object], str], T]) ->
         return [], ()
     except OSError as error:
         return [], (f"{folder}: {(error.strerror or '').lower()}",)
-    found, refused = [], []
-    for path in (os.path.join(folder, name) for name in names):
+    return [os.path.join(folder, name) for name in names], ()
+
+
+def _site(site: str, kind: str, parse: Callable[[dict[str, object], str], T]) -> tuple[list[T], tuple[str, ...]]:
+    paths, faults = _files(site, kind)
+    found, refused = [], list(faults)
+    for path in paths:
         try:
             found.append(parse(data.strict(path), path))
         except MigprepError as error:

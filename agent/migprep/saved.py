@@ -47,6 +47,10 @@ SHAPE = {
          "blocks": frozenset({"", "boot", "network", "data"}), "link": str, "target": str, "reason?": str,
          "findings": [_FINDING], "by_hand?": str, "why?": str, "symptom?": str},
     ],
+    "waivers?": [
+        {"place": str, "rule": str, "subject": str, "fingerprint": str, "host": str, "target": str, "reason": str,
+         "expires": str, "state": frozenset({"used", "unused", "expired"})},
+    ],
     "inventory": {
         "disks": (None, [dict]), "filesystems": (None, [dict]), "nics": (None, [dict]), "cpu": (None, dict),
     },

@@ -1,19 +1,23 @@
 """Waivers: findings that somebody answers for, each with a reason and an end.
 
-/etc/migprep/waivers.yaml holds one list, `waivers`, of mappings: `rule` and, for one finding only,
-`subject`; or `fingerprint` instead of both; `reason`; `expires` (a date, the last day it holds);
-`target` to limit it to one target.
+/etc/migprep/waivers.d/*.yaml hold one list each, `waivers`, of mappings: `rule` and, for one finding only, `subject`;
+or `fingerprint` instead of both; `justification`; `expires` (a date, the last day it holds); `host`, a shell pattern,
+and `target`, to limit it. They are read before anything is judged. A waived finding is still told; a waived blocker
+gives `conditional` at best.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import data
 from migprep.model import Finding, MigprepError, Result, Waiver
 
-MEMBERS = frozenset({"rule", "subject", "fingerprint", "target", "reason", "expires"})
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MEMBERS = frozenset({"rule", "subject", "fingerprint", "host", "target", "justification", "expires"})
 
 
 class WaiverError(MigprepError):
@@ -23,13 +27,15 @@ class WaiverError(MigprepError):
 
 
 class Grant(NamedTuple):
-    """One waiver as written; empty members match anything."""
+    """One waiver as written; empty members match anything. `place` is path:line."""
 
     waiver: Waiver
     rule: str
     subject: str
     fingerprint: str
+    host: str
     target: str
+    place: str
 
     def covers(self, finding: Finding, target: str) -> bool:
         """Whether it speaks of this finding on this target."""
@@ -40,9 +46,15 @@ class Grant(NamedTuple):
             and self.fingerprint in ("", finding.fingerprint)
         )
 
+    def is_for(self, host: str) -> bool:
+        """Whether it speaks of this host."""
+        from fnmatch import fnmatchcase
 
-def load(path: str, today: str) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
-    """Grants that hold on `today` (ISO date), and a sentence for each one refused or expired."""
+        return not self.host or fnmatchcase(host.lower(), self.host.lower())
+
+
+def load(path: str) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
+    """What one file grants, and a sentence for each waiver refused."""
     try:
         content = data.strict(path)
     except data.DataError as error:
@@ -53,32 +65,34 @@ def load(path: str, today: str) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
     grants, refused = [], []
     for entry, line in zip(given, _lines(path)):
         try:
-            grant = parse(entry)
-            if grant.waiver.expires < today:
-                raise WaiverError(f"this waiver expired on {grant.waiver.expires}; its findings are open again")
-            grants.append(grant)
+            grants.append(parse(entry, f"{path}:{line}"))
         except WaiverError as error:
-            refused.append(f"{path}:{line}: {error}")
+            refused.append(str(error))
     return tuple(grants), tuple(refused)
 
 
-def parse(entry: object) -> Grant:
-    """One waiver. Raises WaiverError without the place."""
+def parse(entry: object, place: str) -> Grant:
+    """One waiver. Raises WaiverError with its place."""
     if not isinstance(entry, dict):
-        raise WaiverError("a waiver must be a mapping")
+        raise WaiverError(f"{place}: a waiver must be a mapping")
     unknown = set(map(str, entry)) - MEMBERS
     if unknown:
-        raise WaiverError(f"unknown member {min(unknown)}")
+        raise WaiverError(f"{place}: unknown member {min(unknown)}")
     text = {key: str(entry.get(key, "")).strip() for key in MEMBERS}
     if not text["rule"] and not text["fingerprint"]:
-        raise WaiverError("a waiver names a rule or a fingerprint")
-    if not text["reason"]:
-        raise WaiverError("a waiver says why: reason is missing")
+        raise WaiverError(f"{place}: a waiver names a rule or a fingerprint")
+    if not text["justification"]:
+        raise WaiverError(f"{place}: a waiver says why: justification is missing")
+    if not text["expires"]:
+        raise WaiverError(f"{place}: a waiver has an end: expires is missing")
     try:
         expires = time.strftime("%Y-%m-%d", time.strptime(text["expires"], "%Y-%m-%d"))
     except ValueError:
-        raise WaiverError(f"expires must be a date such as 2027-01-31, not {text['expires']!r}") from None
-    return Grant(Waiver(text["reason"], expires), text["rule"], text["subject"], text["fingerprint"], text["target"])
+        raise WaiverError(f"{place}: expires must be a date such as 2027-01-31, not {text['expires']!r}") from None
+    return Grant(
+        Waiver(text["justification"], expires), text["rule"], text["subject"], text["fingerprint"], text["host"],
+        text["target"], place,
+    )  # fmt: skip
 
 
 def _lines(path: str) -> list[int]:
@@ -90,11 +104,13 @@ def _lines(path: str) -> list[int]:
     return [item.start_mark.line + 1 for key, value in top.value if key.value == "waivers" for item in value.value]
 
 
-def apply(grants: tuple[Grant, ...], result: Result) -> Result:
-    """`result` with each covered finding carrying its waiver; the status stays as it is."""
+def apply(grants: tuple[Grant, ...], result: Result, today: str = "") -> Result:
+    """`result` with each finding carrying the waiver that covers it and holds today; the status stays as it is."""
     if not grants or not result.findings:
         return result
-    return result._replace(findings=tuple(_waived(grants, finding, result.target) for finding in result.findings))
+    today = today or time.strftime("%Y-%m-%d")
+    holding = tuple(one for one in grants if one.waiver.expires >= today)
+    return result._replace(findings=tuple(_waived(holding, finding, result.target) for finding in result.findings))
 
 
 def _waived(grants: tuple[Grant, ...], finding: Finding, target: str) -> Finding:
@@ -102,3 +118,15 @@ def _waived(grants: tuple[Grant, ...], finding: Finding, target: str) -> Finding
         if grant.covers(finding, target):
             return finding._replace(waiver=grant.waiver)
     return finding
+
+
+def register(grants: Iterable[Grant], results: Sequence[Result], today: str) -> list[dict[str, str]]:
+    """What each waiver does here: `used`, `unused` (it covers no finding) or `expired` (what it covers is open)."""
+    listed = []
+    for grant in grants:
+        covered = any(grant.covers(finding, one.target) for one in results for finding in one.findings)
+        state = ("expired" if grant.waiver.expires < today else "used") if covered else "unused"
+        words = grant._asdict()
+        listed.append({**{key: words[key] for key in ("place", "rule", "subject", "fingerprint", "host", "target")},
+                       **grant.waiver._asdict(), "state": state})  # fmt: skip
+    return listed

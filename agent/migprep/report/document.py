@@ -22,12 +22,13 @@ SCHEMA = "migprep/report/1.0"
 
 
 class Run(NamedTuple):
-    """When and on what: `started` in ISO 8601 (UTC); `refused` is one sentence per site file left out."""
+    """When (ISO 8601, UTC) and on what; `refused` has a sentence for each site file left out; waivers as registered."""
 
     started: str
     seconds: float
     root: str
     refused: tuple[str, ...] = ()
+    waivers: tuple[dict[str, str], ...] = ()
 
 
 class Judged(NamedTuple):
@@ -53,6 +54,7 @@ def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Ru
         "run": {"started": run.started, "seconds": run.seconds, "root": run.root, "complete": not gaps, "gaps": gaps},
         "targets": [_target(one, by_id) for one in judged],
         "results": [_result(result, by_id[result.rule], family) for one in judged for result in one.results],
+        "waivers": list(run.waivers),
         "inventory": stock,
     }
 

@@ -15,6 +15,7 @@ from migprep.report.text import (
     facts_of,
     groups,
     name,
+    stale_waivers,
     system,
     unjudged,
 )
@@ -36,7 +37,8 @@ def render(document: Item) -> str:
     return page.render("report.html", {
         "name": name(document), "head": system(document), "run": document["run"], "tool": document["tool"],
         "targets": [_target(one, document) for one in document["targets"]],
-        "groups": _groups(document), "inventory": _inventory(document["inventory"]), "diff_lines": diff_lines,
+        "groups": _groups(document), "waivers": stale_waivers(document),
+        "inventory": _inventory(document["inventory"]), "diff_lines": diff_lines,
         "STATES": STATES, "STROKES": STROKES, "VERDICTS": VERDICTS, "VERDICT_SIGNS": VERDICT_SIGNS,
     })  # fmt: skip
 

@@ -65,6 +65,8 @@ def render(document: Item, style: Style = PLAIN) -> str:
                 lines += _block(block, document, status, style)
         if status == "unknown":
             lines += _unchecked(document, style)
+        if title == "WAIVED":
+            lines += _stale_waivers(document, style)
     lines += ["", *summary(document, style)]
     return "\n".join(lines) + "\n"
 
@@ -327,6 +329,31 @@ def _unchecked(document: Item, style: Style) -> list[str]:
     for reason in sorted(reasons, key=lambda one: (len(reasons[one]), one)):
         lines += _signed(shown(reason), "unknown", style)
         lines += wrap(", ".join(sorted(reasons[reason])), "    not judged: ", "      ")
+    return lines
+
+
+# --- waivers ---
+
+
+def stale_waivers(document: Item) -> list[tuple[str, str]]:
+    """(place, what to know) of each waiver that has ended or covers nothing here."""
+    words = {
+        "expired": "expired on {expires}; what it covered is open again ({reason})",
+        "unused": "covers nothing that was found here; remove it, or limit it with host and target",
+    }
+    return [
+        (one["place"], words[one["state"]].format(**one))
+        for one in document.get("waivers", ())
+        if one["state"] in words
+    ]
+
+
+def _stale_waivers(document: Item, style: Style) -> list[str]:
+    found = stale_waivers(document)
+    lines = ["", style.paint(f"WAIVERS TO LOOK AT ({len(found)})", "1"), ""] if found else []
+    for place, words in found:
+        first, *more = wrap(shown(f"{place}: {words}"), "    ", "      ")
+        lines += [f"  {style.sign('warn')} {first[4:]}", *more]
     return lines
 
 
