@@ -100,7 +100,7 @@ def test_an_empty_file_and_zeros_are_no_image() -> None:
 
 
 def test_something_else_is_named_by_its_first_bytes() -> None:
-    with pytest.raises(Broken, match="7f454c46"):
+    with pytest.raises(Undetermined, match="7f454c46"):
         names(b"\x7fELF" + b"\0" * 100)
 
 

@@ -62,7 +62,7 @@ def test_an_image_is_read_once_and_cached(tmp_path: Path) -> None:
         (boot,) = found.boots
         assert boot.image.tool == "initramfs-tools"
         assert boot.image.modules == {"virtio_blk"}
-        assert boot.image.texts == {"conf/initramfs.conf": "MODULES=most"}
+        assert boot.image.texts == {"conf/initramfs.conf": "MODULES=most\n"}
         assert boot.missing(("virtio_blk",)) == ()
     image.write_bytes(archive("init"))
     assert Facts(Tree(str(tmp_path)), cache).initramfs.boots[0].missing(("virtio_blk",)) == ("virtio_blk",)

@@ -7,13 +7,14 @@ from typing import Callable, NamedTuple
 
 from migprep import compression
 from migprep.compression import Block, Broken, Raw, Source
+from migprep.model import Undetermined
 
 #: newc without and with checksums; both end with an entry of this name (initramfs-buffer-format.rst).
 MAGIC = (b"070701", b"070702")
 TRAILER = b"TRAILER!!!"
 HEADER = 110
-#: Bytes that a file may have whose content is wanted.
-CONTENT = 1 << 16
+#: Bytes that a file may have whose content is wanted (a lvm.conf with its comments has 110 kB).
+CONTENT = 1 << 18
 
 
 class Entry(NamedTuple):
@@ -118,7 +119,7 @@ class _Reader:
             return True
         name = compression.kind(head)
         if not name:
-            raise Broken(f"neither an archive nor a known compression begins with {head.hex()}")
+            raise Undetermined(f"neither an archive nor a known compression begins with {head.hex()}")
         self.compressions.append(name)
         self._blocks = compression.expand(self.source, name)
         return self._more()

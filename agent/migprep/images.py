@@ -148,7 +148,7 @@ def imagined(facts: Facts, place: Root, everything: bool) -> dict[str, bytes]:
 
 
 def _listing(inside: initramfs.Image, kernel: Kernel, modules: list[str]) -> str:
-    head = [f"# tool: {inside.tool}", f"# compression: {inside.compression}"]
+    head = [f"# tool: {inside.tool}", f"# compression: {inside.compression}", "# foreseen: yes"]
     return "\n".join([*head, *(f"usr/lib/modules/{kernel.version}/kernel/{one}.ko" for one in modules), ""])
 
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         firmware as firmware,
     )
     from migprep.facts import (
+        frozen as frozen,
+    )
+    from migprep.facts import (
         fstab as fstab,
     )
     from migprep.facts import (
@@ -199,6 +202,12 @@ class Facts:
         from migprep.facts import initramfs
 
         return initramfs.probe(self)
+
+    @fact
+    def frozen(self) -> frozen.Frozen:
+        from migprep.facts import frozen
+
+        return frozen.probe(self)
 
     @fact
     def arguments(self) -> arguments.Arguments:

@@ -132,6 +132,11 @@ class Arguments(NamedTuple):
         """/etc/default/grub with that line commented out, so that the menu is made with UUIDs."""
         return re.sub(NAMES, lambda found: "#" + found.group(), self.defaults)
 
+    @property
+    def wants_splash(self) -> bool:
+        """Whether the running kernel was asked for a boot splash."""
+        return any(word.key in ("splash", "rhgb") for word in self.running)
+
     def value(self, key: str) -> str:
         """The last value that the running kernel was given for `key`; "" for none."""
         return next((word.value for word in reversed(self.running) if word.key == key), "")

@@ -36,6 +36,18 @@ def tool(root: Root, made: str = "") -> str:
     return made if made in present else next(iter(present), "")
 
 
+#: What Debian's kernel packages run after an update, and the command that it runs.
+HOOKS = (("initramfs-tools", "update-initramfs"), ("dracut", "dracut"))
+
+
+def hooked(root: Root) -> tuple[str, ...]:
+    """The tools that make an image at the next kernel update where more than one may (Debian)."""
+    folder = "/etc/kernel/postinst.d"
+    return tuple(
+        name for name, command in HOOKS if files.exists(root, f"{folder}/{name}") and _is_installed(root, command)
+    )
+
+
 def _is_installed(root: Root, command: str) -> bool:
     return any(files.exists(root, f"{folder}/{command}") for folder in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
 

@@ -35,6 +35,10 @@ MARKS = (
 )  # fmt: skip
 
 
+class Damaged(Undetermined):
+    """An image that is cut short or whose content is damaged; the sentence says where."""
+
+
 class Image(NamedTuple):
     """One image. `texts` are the small configuration files inside; of a listing, those that bear on drivers."""
 
@@ -44,6 +48,9 @@ class Image(NamedTuple):
     modules: frozenset[str]  # names as the kernel knows them
     texts: dict[str, str]
     versions: tuple[str, ...] = ()  # kernels whose modules are inside; () where folders name none
+    waits: tuple[str, ...] = ()  # devices that it waits for before it goes on (dracut's initqueue hooks)
+    has_splash: bool = False  # plymouth is inside
+    is_foreseen: bool = False  # stands for an image that is only planned: its configuration is that of the machine
 
 
 class Boot(NamedTuple):
@@ -52,6 +59,7 @@ class Boot(NamedTuple):
     kernel: Kernel
     path: str  # of its image, "" when it has none
     image: Image | Unknown
+    damage: str = ""  # why the image, which could be read, cannot be used by the kernel; "" when nothing was seen
 
     def missing(self, drivers: tuple[str, ...]) -> tuple[str, ...]:
         """Modules that the kernel has and its image has not, one for each of `drivers` that it needs and would miss.
@@ -89,6 +97,18 @@ class Boot(NamedTuple):
         return Modprobe(kept, tuple(statements(kept))).denied(drivers, self.kernel)
 
     @property
+    def lacks_cipher(self) -> bool:
+        """Whether the generic xts is a module of the kernel and not inside: aesni_intel brings its own."""
+        return bool(self.path and self.missing(("xts",)))
+
+    @property
+    def has_splash(self) -> bool:
+        """Whether plymouth is inside. Raises Undetermined."""
+        if isinstance(self.image, Unknown):
+            return bool(self.path) and bool(self.image)
+        return self.image.has_splash
+
+    @property
     def where(self) -> str:
         """The file to look at."""
         return self.path or self.kernel.image or self.kernel.path
@@ -109,6 +129,7 @@ class Images(NamedTuple):
     configured: tuple[str, ...]  # drivers that some configuration names
     drop_in: str  # the file in which drivers are named; "" when there is no tool
     inside: tuple[str, ...]  # drivers in use here, which a host-only image gets by itself
+    tools: tuple[str, ...] = ()  # every one that runs at a kernel update, where several may
 
     @property
     def next(self) -> tuple[Boot, ...]:
@@ -163,6 +184,7 @@ def probe(facts: Facts) -> Images:
         configured.drivers(facts.root),
         configured.drop_in(facts.root, tool),
         _loaded(facts.root),
+        configured.hooked(facts.root),
     )
 
 
@@ -183,10 +205,18 @@ def _boot(facts: Facts, kernel: Kernel) -> Boot:
     if not path:
         return Boot(kernel, "", Unknown(f"kernel {kernel.version} has no initramfs"))
 
-    def look() -> Image:
-        return image(facts, path)
+    damage = ""
 
-    return Boot(kernel, path, guarded(look, path, SECONDS))
+    def look() -> Image:
+        nonlocal damage
+        try:
+            return image(facts, path)
+        except Damaged as error:
+            damage = str(error)
+            raise
+
+    found = guarded(look, path, SECONDS)
+    return Boot(kernel, path, found, damage)
 
 
 def image_path(facts: Facts, kernel: Kernel) -> str:
@@ -234,10 +264,10 @@ def image(facts: Facts, path: str) -> Image:
         return parse(path, listing)
     where = files.real(facts.root, path)
     identity = _identity(facts.root, path)
-    kept = facts.cache.get(f"drivers in {where}", identity) if facts.cache else None
+    kept = facts.cache.get(f"image {where}", identity) if facts.cache else None
     if isinstance(kept, dict):
-        modules, versions = frozenset(kept["modules"]), tuple(kept["versions"])
-        return Image(path, kept["tool"], kept["compression"], modules, kept["texts"], versions)
+        modules, versions, waits = frozenset(kept["modules"]), tuple(kept["versions"]), tuple(kept["waits"])
+        return Image(path, kept["tool"], kept["compression"], modules, kept["texts"], versions, waits, kept["splash"])
     found, _ = scan(facts, path)
     if facts.cache:
         value = {
@@ -246,8 +276,10 @@ def image(facts: Facts, path: str) -> Image:
             "modules": sorted(found.modules),
             "texts": found.texts,
             "versions": found.versions,
+            "waits": found.waits,
+            "splash": found.has_splash,
         }
-        facts.cache.put(f"drivers in {where}", identity, value)
+        facts.cache.put(f"image {where}", identity, value)
     return found
 
 
@@ -271,7 +303,13 @@ def parse(path: str, listing: str) -> Image:
     }
     paths = [line for line in lines if not line.startswith("#")]
     tool = head.get("tool") or tool_of(frozenset(paths))
-    return Image(path, tool, head.get("compression", ""), modules_of(paths), _texts(lines), versions_of(paths))
+    found = _made(path, tool, head.get("compression", ""), _texts(lines), paths)
+    return found._replace(is_foreseen=True, waits=()) if "foreseen" in head else found
+
+
+def _made(path: str, tool: str, compression: str, texts: dict[str, str], names: list[str]) -> Image:
+    splash = any(name.endswith("bin/plymouthd") for name in names)
+    return Image(path, tool, compression, modules_of(names), texts, versions_of(names), waits_of(names), splash)
 
 
 # # in etc/modprobe.d/x.conf: blacklist virtio_blk
@@ -285,14 +323,14 @@ def _texts(lines: list[str]) -> dict[str, str]:
 
 
 def _told(texts: dict[str, str]) -> list[str]:
-    """The lines of a listing that keep what bears on drivers; no other content of a file leaves the image."""
-    return [
-        f"# in {name}: {line.strip()}"
-        for name, text in sorted(texts.items())
-        if "modprobe.d/" in name or name == "conf/modules"
-        for line in text.split("\n")
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
+    """The lines of a listing that keep the configuration inside, without its secrets."""
+    from migprep.redact import redacted
+
+    found = []
+    for name, text in sorted(texts.items()):
+        plain = redacted(f"/{name}", text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+        found += [f"# in {name}: {line}" for line in plain.split("\n") if line]
+    return found
 
 
 def listing(facts: Facts, path: str) -> str:
@@ -325,6 +363,7 @@ def paths(facts: Facts, path: str) -> tuple[str, ...]:
 def scan(facts: Facts, path: str) -> tuple[Image, tuple[str, ...]]:
     """Read an image from its first byte to its last. Raises Undetermined when it is damaged or cannot be expanded."""
     from migprep import cpio
+    from migprep.compression import Broken
 
     def wanted(name: str) -> bool:
         return KEPT.match(name) is not None
@@ -336,12 +375,19 @@ def scan(facts: Facts, path: str) -> tuple[Image, tuple[str, ...]]:
             for entry in archive:
                 names.append(entry.path)
                 if entry.content is not None:
-                    texts[entry.path] = entry.content.decode("utf-8", "surrogateescape")
+                    texts[entry.path] = _spoken(entry.content.decode("utf-8", "surrogateescape"))
+        except Broken as error:
+            raise Damaged(f"{path}: {error}") from None
         except Undetermined as error:
             raise Undetermined(f"{path}: {error}") from None
     compression = archive.compressions[-1] if archive.compressions else ""
-    tool = tool_of(frozenset(names))
-    return Image(path, tool, compression, modules_of(names), texts, versions_of(names)), tuple(names)
+    return _made(path, tool_of(frozenset(names)), compression, texts, names), tuple(names)
+
+
+def _spoken(text: str) -> str:
+    """A configuration without its comments and empty lines: of lvm.conf's hundred kilobytes, what is set."""
+    lines = (line.rstrip() for line in text.split("\n"))
+    return "".join(f"{line}\n" for line in lines if line and not line.lstrip().startswith("#"))
 
 
 def _seek_archive(raw: BinaryIO) -> Raw:
@@ -398,3 +444,12 @@ def versions_of(names: list[str]) -> tuple[str, ...]:
     """The kernels for which there are modules among `names`: 6.1.0 of usr/lib/modules/6.1.0/kernel/fs/ext4/ext4.ko."""
     found = {name.partition("lib/modules/")[2].partition("/")[0] for name in names if ".ko" in name}
     return tuple(sorted(found - {""}))
+
+
+# usr/lib/dracut/hooks/initqueue/finished/devexists-\\x2fdev\\x2fdisk\\x2fby-uuid\\x2f6c1d0f4e.sh
+def waits_of(names: list[str]) -> tuple[str, ...]:
+    """The devices without which a dracut image does not go on: /dev/disk/by-uuid/6c1d0f4e."""
+    from migprep.facts.block import unescape
+
+    found = (name.rpartition("/devexists-")[2] for name in names if "/devexists-" in name and name.endswith(".sh"))
+    return tuple(sorted({unescape(name[: -len(".sh")]) for name in found}))

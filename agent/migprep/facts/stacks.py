@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,6 @@ from migprep.model import Undetermined, Unknown
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
-    from migprep.root import Root
 
 LVM = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf")
 DEVICES_FILE = "/etc/lvm/devices/system.devices"
@@ -153,17 +153,19 @@ class Stacks(NamedTuple):
     members: tuple[BlockDevice, ...]  # of md arrays; or an Unknown
     root_on_lvm: bool
     root_on_md: bool
+    root_on_crypt: bool
+
+    def shuts_out(self, prefix: str) -> bool:
+        """Whether a filter rejects volumes where disks are called `prefix`."""
+        return any(one.rejects_on(prefix) for one in self.filters)
+
+    def tracks(self, entry: Tracked) -> bool:
+        """Whether the devices file has an entry of the same kind and name."""
+        return any((one.idtype, one.idname) == (entry.idtype, entry.idname) for one in self.tracked)
 
     def lists_that_break(self, prefix: str) -> tuple[DeviceList, ...]:
         """The last DEVICE line of a file whose lines together leave out every disk called `prefix`."""
-        words = [word for one in self.device_lists for word in one.words]
-        if not words or any(word.lower() == "partitions" for word in words):
-            return ()
-        members = [one for one in self.members if one.kind in ("disk", "partition")]
-        if not members:
-            return ()
-        names = [name for one in members for name in renamed(one.name, prefix)]
-        return () if any(fnmatchcase(name, word) for word in words for name in names) else self.device_lists[-1:]
+        return breaking(self.device_lists, self.members, prefix)
 
     def accepting(self, text: str, items: tuple[Filter, ...], prefix: str) -> str:
         """The text of lvm.conf with a pattern for `prefix` put first in each of `items`."""
@@ -177,6 +179,16 @@ class Stacks(NamedTuple):
         for item in items:
             lines[item.line - 1] = item.mended(lines[item.line - 1])
         return "\n".join(lines)
+
+
+def breaking(lists: tuple[DeviceList, ...], arrays: tuple[BlockDevice, ...], prefix: str) -> tuple[DeviceList, ...]:
+    """The last of `lists` when they leave out every member of `arrays` as it is called where disks are `prefix`."""
+    words = [word for one in lists for word in one.words]
+    if not words or any(word.lower() == "partitions" for word in words):
+        return ()
+    members = [one for one in arrays if one.kind in ("disk", "partition")]
+    names = [name for one in members for name in renamed(one.name, prefix)]
+    return () if not names or any(fnmatchcase(name, word) for word in words for name in names) else lists[-1:]
 
 
 def tracked(text: str, path: str = DEVICES_FILE) -> tuple[Tracked, ...]:
@@ -217,28 +229,29 @@ def volumes(block: Block) -> tuple[Volume, ...]:
     return tuple(Volume(one, (f"/dev/{one.name}", *([one.path] if one.mapper else []), *one.links)) for one in found)
 
 
-def _filters(root: Root, present: tuple[Volume, ...] | Unknown) -> list[Filter]:
+def filters(texts: Iterable[tuple[str, str]], present: tuple[Volume, ...] | Unknown) -> tuple[Filter, ...]:
+    """The filters in force after the files of (path, text), of which a later one wins."""
     known: tuple[Volume, ...] = present  # type: ignore[assignment]
     found: dict[str, Filter] = {}
-    for path in LVM:
-        text = files.text(root, path)
+    for path, text in texts:
         for name, setting in lvmconf.settings(text).items() if text else ():
             if name in ("devices/filter", "devices/global_filter") and setting.strings:
                 short = name.rpartition("/")[2]
                 found[short] = Filter(path, setting.line, short, setting.raw, setting.strings, setting.inside, known)
-    return list(found.values())
+    return tuple(found.values())
 
 
-def _uses_devices_file(root: Root) -> bool:
+def uses_devices_file(texts: Iterable[tuple[str, str]]) -> bool:
+    """Whether LVM looks only at what its devices file lists, where there is one."""
     value = ""
-    for path in LVM:
-        text = files.text(root, path)
+    for _, text in texts:
         setting = lvmconf.settings(text).get("devices/use_devicesfile") if text else None
         value = setting.raw.partition("=")[2].strip() if setting else value
     return value != "0"
 
 
-def _under_root(facts: Facts, block: Block) -> tuple[BlockDevice, ...] | Unknown:
+def under_root(facts: Facts, block: Block) -> tuple[BlockDevice, ...] | Unknown:
+    """The device of the root file system and all that it stands on."""
     mounts = facts.mounts
     if isinstance(mounts, Unknown):
         return mounts
@@ -253,11 +266,13 @@ def probe(facts: Facts) -> Stacks:
     if not files.is_dir(root, "/etc"):
         raise Undetermined("no /etc")
     listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
-    entries = tracked(files.text(root, DEVICES_FILE) or "") if _uses_devices_file(root) else ()
+    lvm = tuple((path, files.text(root, path) or "") for path in LVM)
+    entries = tracked(files.text(root, DEVICES_FILE) or "") if uses_devices_file(lvm) else ()
     if isinstance(block, Unknown):
-        return Stacks(tuple(_filters(root, block)), entries, tuple(listed), block, block, block)  # type: ignore[arg-type]
+        return Stacks(filters(lvm, block), entries, tuple(listed), block, block, block, block)  # type: ignore[arg-type]
     members = tuple(one for one in block.devices if one.fstype == "linux_raid_member")
-    below = _under_root(facts, block)
+    below = under_root(facts, block)
     on_lvm = below if isinstance(below, Unknown) else any(one.kind == "lvm" for one in below)
     on_md = below if isinstance(below, Unknown) else any(one.kind == "md" for one in below)
-    return Stacks(tuple(_filters(root, volumes(block))), entries, tuple(listed), members, on_lvm, on_md)  # type: ignore[arg-type]
+    on_crypt = below if isinstance(below, Unknown) else any(one.kind == "crypt" for one in below)
+    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, on_lvm, on_md, on_crypt)  # type: ignore[arg-type]
