@@ -172,6 +172,9 @@ def _summary(old: list[Row], new: list[Row], broken: list[str]) -> int:
     print(f"\n{results.table(new)}\n")
     for change in results.changes(old, new):
         print(f"changed: {change}")
+    for row in new:
+        if not row.passed:
+            print(f"look: {row.scenario} on {row.target}: said {row.verdict}, {row.fate}. {row.note}".rstrip())
     for sentence in broken:
         print(f"not measured: {sentence}")
     print(results.measure(new))

@@ -6,12 +6,10 @@ guest could tell laid over it from its capture. An initramfs is rebuilt there in
 
 from __future__ import annotations
 
-import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import command, fate, layout, machine, testimony, tree, trial
+from . import command, fate, machine, mounted, testimony, trial
 from .command import LabError
 from .results import Row
 from .scenario import Scenario
@@ -42,7 +40,7 @@ class Back(NamedTuple):
 def mended(on: Bench, row: Row, source: Source, way: str) -> Row:
     """Fill the columns fix, source after fix, target after fix, and rollback of this row."""
     scenario, target = on.scenario, row.target
-    way = "chroot" if way == "chroot" and is_mountable(scenario) and source.archive else "guest"
+    way = "chroot" if way == "chroot" and source.archive and mounted.is_mountable(scenario) else "guest"
     fix, undo = (_fix_natively, _undo_natively) if way == "chroot" else (_fix_in_guest, _undo_in_guest)
     images = _copies(on, target) if way == "chroot" else _overlays(on, target)
     trial.tell(f"  {scenario.name}: fix --apply for {target} in the {way} …")
@@ -140,12 +138,6 @@ def _undo_in_guest(on: Bench, source: Source, target: str, images: list[Path]) -
 # --- natively, in the mounted tree ---
 
 
-def is_mountable(scenario: Scenario) -> bool:
-    """Whether this host can mount all that a fix changes: its kernel has no vfat, device-mapper or md."""
-    plan = layout.layout(scenario)
-    return scenario.layout in ("plain", "data-disk", "luks-data", "btrfs") and not plan.has("esp")
-
-
 def _copies(on: Bench, target: str) -> list[Path]:
     """Copies of the built disks, with their holes."""
     copies = []
@@ -157,72 +149,22 @@ def _copies(on: Bench, target: str) -> list[Path]:
 
 
 def _fix_natively(on: Bench, source: Source, target: str, images: list[Path]) -> Fixed:
-    act = _natively(on, source, f"fix.{target}", images[0], f"fix {_options(on.scenario, target)}", first=True)
-    return Fixed(act, _listed(on, f"fix.{target}"))
+    done, files = _natively(on, source, f"fix.{target}", images[0], f"fix {_options(on.scenario, target)}", "before")
+    return Fixed(done, files)
 
 
 def _undo_natively(on: Bench, source: Source, target: str, images: list[Path]) -> Back:
     boot = trial.listen(on, f"source.back.{target}", ["settle", "reached"], images)
     became = trial.judge(source.said, boot.said, list(boot.death) if boot.death else None, boot.attempts)
-    act = _natively(on, source, f"back.{target}", images[0], "rollback", first=False)
-    return Back(str(became) if became.whole else f"{became}: {became.note}", act, _listed(on, f"back.{target}"))
+    done, files = _natively(on, source, f"back.{target}", images[0], "rollback", "after")
+    return Back(str(became) if became.whole else f"{became}: {became.note}", done, files)
 
 
-def _listed(on: Bench, where: str) -> tuple[str, ...]:
-    return tuple((on.work / where / "files").read_text(errors="replace").splitlines())
-
-
-def _natively(on: Bench, source: Source, where: str, image: Path, asked: str, *, first: bool) -> Act:
-    """Run one migprep command on the mounted tree; its files are listed first or last."""
+def _natively(
+    on: Bench, source: Source, where: str, image: Path, asked: str, listed: str
+) -> tuple[Act, tuple[str, ...]]:
     assert source.archive
     folder = on.work / where
-    folder.mkdir()
-    run = f'set +e; s=$(date +%s%N); $MIGPREP {asked} --root "$T" </dev/null >"$W/out" 2>&1; echo "$? $(($(date +%s%N)-s))" >"$W/code"; set -e\n'
-    script = "".join(
-        (f"W={folder}\nCAPTURE={source.archive}\n", _mounted(on.scenario, image), _told())
-        + ((_LIST, run) if first else (run, _LIST))
-        + ('umount "$T/migprep"; rmdir "$T/migprep"\n',)
-    )
-    tree.isolated(f'MIGPREP="{sys.executable} -m migprep"; export PYTHONPATH={trial.CHECKOUT / "agent"}\n{script}',
-                  folder, 3600, f"{on.scenario.name}: {asked.split()[0]} natively")  # fmt: skip
-    code, took = (folder / "code").read_text().split()
-    words = re.sub(r"[^\n\t -~]", "", (folder / "out").read_text(errors="replace"))
-    return Act(asked.split()[0], int(code), round(int(took) / 1e9), words.strip())
-
-
-def _mounted(scenario: Scenario, image: Path) -> str:
-    """Mount the disk's filesystems where the machine has them."""
-    plan = layout.layout(scenario)
-    text = 'T=$W/root; mkdir "$T"\n'
-    for role, where in (("root" if plan.has("root") else "stack", ""), ("boot", "/boot")):
-        if plan.has(role):
-            part = plan.part(role)
-            subvolume = ",subvol=@" if scenario.layout == "btrfs" and role == "stack" else ""
-            size = part.mib * 1024 * 1024
-            text += f'mount -o loop,offset={part.offset},sizelimit={size}{subvolume} {image} "$T{where}"\n'
-    return text
-
-
-def _told() -> str:
-    """The kernel's filesystems as the capture knows them; commands that run in the chroot have a true /proc."""
-    return f"""\
-for d in dev run sys tmp proc; do mount -t tmpfs tmpfs "$T/$d"; done
-{tree.DEVICES}mkdir "$W/told"; tar xzf "$CAPTURE" -C "$W/told"
-for d in sys run proc; do cp -a "$W/told/$d/." "$T/$d/"; done
-mkdir -p "$T/migprep"; mount -t tmpfs tmpfs "$T/migprep"; cp -a "$W/told/migprep/observed" "$T/migprep/"
-cp /usr/sbin/chroot "$W/chroot"
-cat > "$W/enter" <<'END'
-#!/bin/sh
-exec unshare --mount sh -c 'here=$1; shift; mount -t proc proc "$1/proc"; exec "$here" "$@"' sh @HERE@ "$@"
-END
-sed -i "s|@HERE@|$W/chroot|" "$W/enter"; chmod 755 "$W/enter"; mount --bind "$W/enter" /usr/sbin/chroot
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root
-"""
-
-
-# Every file of the disk, with mode, owner and content; not what migprep itself keeps.
-_LIST = """\
-(cd "$T" && skip='-path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o -path ./migprep -o -path ./var/lib/migprep'
-find . \\( $skip \\) -prune -o \\( -type l -printf 'l %m %u %g %p -> %l\\n' -o -type d -printf 'd %m %u %g %p\\n' -o -type f -printf 'f %m %u %g %s %p\\n' \\) | sort
-find . \\( $skip \\) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum) >"$W/files"
-"""
+    done = mounted.migprep(on.scenario, image, source.archive, folder, asked, listed)
+    files = tuple((folder / "files").read_text(errors="replace").splitlines())
+    return Act(asked.split()[0], done.code, round(done.seconds), (done.words + done.said).strip()), files

@@ -41,7 +41,7 @@ class Row(NamedTuple):
         return (
             self.agree == "agree"
             and not self.not_found
-            and self.capture in ("", "same", "judged")
+            and self.capture in ("", "same", "capture", "disk")
             and self.source_boots in ("", "whole")
             and (self.after_fix in ("", "whole") or self.after_fix.endswith(", as said"))
             and "exit" not in self.fix

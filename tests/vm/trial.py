@@ -7,10 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from . import cache, command, disk, fate, hardware, layout, machine, mend, nvram, testimony, tree
+from . import cache, command, disk, fate, hardware, layout, machine, mend, mounted, nvram, testimony, tree
 from .fate import Fate, Prediction
 from .results import Row
 from .scenario import Scenario
@@ -202,6 +203,21 @@ def captured(source: Source, targets: tuple[str, ...]) -> dict[str, Prediction]:
     return predictions(report, targets, f"exit {done.returncode}: {' '.join(done.stderr.split())[-300:]}")
 
 
+def on_disk(scenario: Scenario, source: Source, targets: tuple[str, ...]) -> dict[str, Prediction]:
+    """The same about the disk itself, mounted, with the capture over it for what only the running guest knew."""
+    image = cache.folder() / "disks" / disk.name(scenario) / "disk"
+    if source.archive is None or not image.exists():
+        return predictions(None, targets, "no disk")
+    asked = " ".join(["check --format json", *(f"--target {target}" for target in targets)])
+    with tempfile.TemporaryDirectory(prefix="migprep-lab.") as folder:
+        done = mounted.migprep(scenario, image, source.archive, Path(folder), asked)
+    try:
+        report = json.loads(done.words)
+    except ValueError:
+        report = None
+    return predictions(report, targets, f"exit {done.code}: {done.said[-300:]}")
+
+
 def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: str) -> list[Row]:
     """The whole story of one scenario, one row per target."""
     with cache.lock(f"run.{scenario.name}", lambda: tell(f"  {scenario.name}: another run has it, waiting …")):
@@ -244,9 +260,11 @@ def rejudge(scenario: Scenario, targets: tuple[str, ...], date: str) -> list[Row
     known = tuple(target for target in targets if records[target])
     if source is None or not known:
         return []
-    said = captured(source, known)
+    said, by = captured(source, known), "capture"
+    if any(one.verdict in ("unknown", "-") for one in said.values()) and mounted.is_mountable(scenario):
+        said, by = on_disk(scenario, source, known), "disk"  # today's rules read more than was captured then
     return [
-        _row(scenario, target, said[target], became(source.said, record), date, 0)._replace(capture="judged")
+        _row(scenario, target, said[target], became(source.said, record), date, 0)._replace(capture=by)
         for target, record in records.items()
         if record
     ]
