@@ -18,7 +18,8 @@ class Cache:
     def __init__(self, folder: str = FOLDER) -> None:
         self.folder = folder
 
-    def _path(self, key: str) -> str:
+    def path(self, key: str) -> str:
+        """Where the value of `key` is kept."""
         from zlib import adler32, crc32  # two keys that share a name are told apart by the key inside
 
         name = key.encode("utf-8", "surrogateescape")
@@ -27,7 +28,7 @@ class Cache:
     def get(self, key: str, identity: list[Any]) -> Any:
         """The value kept for `key` while its `identity` (inode, size, mtime …) was the same, or None."""
         try:
-            with open(self._path(key), "rb") as stream:
+            with open(self.path(key), "rb") as stream:
                 kept = json.load(stream)
             return kept["value"] if kept["key"] == key and kept["identity"] == identity else None
         except (OSError, ValueError, KeyError, TypeError):
@@ -35,7 +36,7 @@ class Cache:
 
     def put(self, key: str, identity: list[Any], value: object) -> None:
         """Keep `value`; written beside and renamed, 0600."""
-        path = self._path(key)
+        path = self.path(key)
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
             with open(

@@ -63,6 +63,21 @@ def with_devices(root: Path, devices: int) -> Path:
     return root
 
 
+def to_mend(root: Path, lines: int) -> Path:
+    """A machine with `lines` filesystems, each mounted by a name that will change and has a UUID to go by."""
+    with_devices(root, lines)
+    without_traces(root)
+    return root
+
+
+def without_traces(root: Path) -> None:
+    """What a fix left is taken back: the lines of `to_mend` and no journal."""
+    lines = len(list(root.glob("sys/class/block/*")))
+    shutil.rmtree(root / "var", ignore_errors=True)
+    rows = (f"/dev/{_disk(number)} /srv/{number} ext4 defaults 0 2\n" for number in range(lines))
+    _write(root, {"etc/fstab": "".join(rows)})
+
+
 def _disk(number: int) -> str:
     """sda … sdz, sdaa …"""
     name = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 
 class Cost(NamedTuple):
@@ -24,12 +24,22 @@ def once(argv: list[str]) -> Cost:
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, child.returncode)
 
 
-def in_turns(commands: dict[str, list[str]], runs: int) -> dict[str, Cost]:
+class Command(NamedTuple):
+    """What is measured, and what is done before each run without being measured."""
+
+    argv: list[str]
+    before: Callable[[], object] | None = None
+
+
+def in_turns(commands: dict[str, Command | list[str]], runs: int) -> dict[str, Cost]:
     """The median cost of each command over `runs` rounds, after one round that does not count."""
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for turn in range(runs + 1):
-        for name, argv in commands.items():
-            cost = once(argv)
+        for name, given in commands.items():
+            command = given if isinstance(given, Command) else Command(given)
+            if command.before:
+                command.before()
+            cost = once(command.argv)
             if turn:
                 costs[name].append(cost)
     return {
