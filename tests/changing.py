@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from migprep import journal
-from migprep.builds import Build
 from migprep.apply import Work
+from migprep.builds import Build
 from migprep.journal import System
 from migprep.plan import Change
 from migprep.process import Outcome

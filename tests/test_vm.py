@@ -6,16 +6,44 @@ import base64
 import gzip
 import hashlib
 import json
+import os
+import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.vm import cache, command, console, disk, fate, layout, machine, nvram, recipe, results, scenario, testimony, trial
+from tests.vm import __main__ as lab
+from tests.vm import (
+    cache,
+    command,
+    console,
+    disk,
+    fate,
+    layout,
+    machine,
+    nvram,
+    recipe,
+    results,
+    scenario,
+    testimony,
+    tree,
+    trial,
+)
 from tests.vm.command import LabError
 from tests.vm.results import Row
 
 STORY = "story: a machine\n"
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """The lab's command line sets handlers that later tests must not inherit."""
+    handlers = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for sign, handler in handlers.items():
+        signal.signal(sign, handler)
 
 
 def test_every_scenario_of_the_lab_is_understood_and_has_a_recipe() -> None:
@@ -286,3 +314,71 @@ def test_a_machine_that_was_killed_has_no_fate(tmp_path: Path) -> None:
             machine._listen(process, lines, 0.0, keep=False)
     finally:
         command.stop(process)
+
+
+def test_a_missing_tool_is_named_with_what_installs_it() -> None:
+    with pytest.raises(LabError) as refused:
+        command.require("sh", "qemu-img-of-nobody")
+    assert str(refused.value) == "missing qemu-img-of-nobody: apt-get install qemu-img-of-nobody"
+
+
+@pytest.mark.parametrize(
+    ("printed", "sentence"),
+    [
+        ("cp: error writing 'x': No space left on device", "what: no space left on the device"),
+        ("Temporary failure resolving 'deb.debian.org'", "what: no network: the archive's name does not resolve"),
+        ("one\n\nlast words\n", "what: last words"),
+        ("", "what: failed without a word"),
+    ],
+)
+def test_a_failed_step_is_one_sentence(tmp_path: Path, printed: str, sentence: str) -> None:
+    with pytest.raises(LabError) as refused:
+        command.run(["sh", "-c", 'printf %s "$1"; exit 3', "sh", printed], tmp_path / "log", 10, "what")
+    assert str(refused.value) == f"{sentence} (exit 3; see {tmp_path / 'log'})"
+
+
+def test_a_step_that_overruns_is_ended_with_everything_it_started(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="what: not done after 1 s"):
+        command.run(["sh", "-c", f"sleep 77 & echo $! > {tmp_path / 'pid'}; wait"], tmp_path / "log", 1, "what")
+    pid = (tmp_path / "pid").read_text().strip()
+    status = Path("/proc", pid, "stat")
+    assert not status.exists() or ") Z " in status.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts, in a namespace of its own")
+def test_what_a_failed_step_mounted_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    script = f"mkdir {tmp_path}/m; mount -t tmpfs tmpfs {tmp_path}/m; touch {tmp_path}/m/inside; echo no more; exit 4\n"
+    with pytest.raises(LabError, match="what: no more"):
+        tree.isolated(script, tmp_path, 20, "what")
+    assert (tmp_path / "m").is_dir()
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+    assert not (tmp_path / "m" / "inside").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "no-such-scenario"], "lab: no scenario 'no-such-scenario' (python -m tests.vm list names them)\n"),
+        (["run"], "lab: name scenarios, or say --all or --smoke\n"),
+        (["table", "--results", "{folder}/none.json"], "lab: no results yet in {folder}/none.json\n"),
+        (["table", "--results", "{folder}/bad.json"], "lab: {folder}/bad.json is not a record of results: "),
+    ],
+)
+def test_a_refusal_is_one_sentence(
+    words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path / "cache"))
+    (tmp_path / "bad.json").write_text("{}")
+    assert lab.main([word.format(folder=tmp_path) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(sentence.format(folder=tmp_path))
+    assert told.count("\n") == 1
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", "/proc/no-such-folder")
+    assert lab.main(["build", "fit-uuid-dhcp"]) == 2
+    assert capsys.readouterr().err == "lab: /proc/no-such-folder: No such file or directory\n"

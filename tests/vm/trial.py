@@ -95,6 +95,8 @@ def target_boot(on: Bench, target: str) -> dict[str, Any]:
         boot = listen(on, target, ["settle", "reached"], on.images(on.disk))
         if boot.stalled:
             raise command.LabError(f"{on.scenario.name} on {target}: the emulator stalled {TRIES} times")
+        if boot.said is not None:
+            testimony.read(boot.said)  # garbage is refused, not kept
         record = {"said": boot.said, "death": boot.death, "seconds": boot.seconds, "attempts": boot.attempts}
         (half / "fate.json").write_text(json.dumps(record))
         shutil.copy(on.work / target / "console", half / "console")
