@@ -18,13 +18,17 @@ from migprep.root import Tree
 FSTAB = b"# a comment\r\n/dev/sdb1 /data ext4 defaults 0 2\r\n\xff no final newline"
 MENU_OLD = b"### BEGIN /etc/grub.d/10_linux ###\nlinux /vmlinuz-1 root=/dev/sda1\n"
 MENU_NEW = b"### BEGIN /etc/grub.d/10_linux ###\nlinux /vmlinuz-1 root=UUID=1 ro\n"
+MENU_BETTER = MENU_NEW + b"# made anew\n"
+BLOCK_OLD = b"# GRUB Environment Block\nkernelopts=root=/dev/sda1 ro\n".ljust(1024, b"#")
+BLOCK_NEW = b"# GRUB Environment Block\nkernelopts=root=UUID=1 ro\n".ljust(1024, b"#")
 NAME = "20260101T000000Z"
 
 
 def machine(folder: Path) -> Tree:
-    """A tree with a file to edit, one to delete, and a boot menu."""
+    """A tree with a file to edit, one to delete, a boot menu, and GRUB's environment block."""
     for path, content in (
         ("etc/fstab", FSTAB),
+        ("boot/grub/grubenv", BLOCK_OLD),
         ("etc/udev/rules.d/70-persistent-net.rules", b'SUBSYSTEM=="net"\n'),
         ("boot/grub/grub.cfg", MENU_OLD),
     ):
@@ -41,8 +45,10 @@ def machine(folder: Path) -> Tree:
 
 
 def work() -> Work:
-    """An edit, a new file in new folders, a deletion, and a file that a command makes."""
+    """Edits, a new file in new folders, a deletion, an edit by a command, and a file that a command makes anew."""
     changes = (
+        Change("/boot/grub/grub.cfg", MENU_OLD, MENU_NEW, ("arguments/x",)),
+        Change("/boot/grub/grubenv", BLOCK_OLD, BLOCK_NEW, ("arguments/x",), ("grub-editenv", "{}", "set", "x=y")),
         Change("/etc/fstab", FSTAB, FSTAB.replace(b"/dev/sdb1", b"UUID=1"), ("fstab/x",)),
         Change("/etc/systemd/network/10-a.link", None, b"[Match]\n", ("network/x",)),
         Change("/etc/udev/rules.d/70-persistent-net.rules", b'SUBSYSTEM=="net"\n', None, ("udev/x",)),
@@ -57,7 +63,7 @@ def work() -> Work:
         (f"{beside}.new",),
         wanted=("UUID=1",),
     )
-    return Work(NAME, changes, (build,), {"changes": 4})
+    return Work(NAME, changes, (build,), {"changes": 6})
 
 
 def fine() -> list[str]:
@@ -197,7 +203,12 @@ class Disk(System):
             self._name(path, lambda: os.mkdir(path))
 
     def run(self, argv: list[str], seconds: float) -> Outcome:
-        beside = Path(self.tree.base + argv[-1])
-        self.step(lambda: beside.write_bytes(MENU_NEW[:9]))
-        beside.write_bytes(MENU_NEW)
+        path = self.tree.base + next(one for one in argv if ".migprep-" in one or one.endswith("migprep-new"))
+        content = BLOCK_NEW if argv[0] == "grub-editenv" else MENU_BETTER
+        if os.path.exists(path):
+            self.contents.setdefault(path, Path(path).read_bytes())
+        else:
+            self._fresh(path)
+        self.step(lambda: Path(path).write_bytes(content[:9]))
+        Path(path).write_bytes(content)
         return Outcome(0, b"", b"done")

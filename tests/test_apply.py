@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.changing import FSTAB, NAME, Disk, fine, machine, snapshot, work
+from tests.changing import BLOCK_NEW, BLOCK_OLD, FSTAB, NAME, Disk, fine, machine, snapshot, work
 
-from migprep import apply, journal, mend
+from migprep import apply, journal, mend, menus
 from migprep.apply import Work
 from migprep.plan import Change
 from migprep.process import Outcome
@@ -39,7 +39,8 @@ def test_applies_everything_and_keeps_metadata(tmp_path: Path) -> None:
     link = tmp_path / "etc/systemd/network/10-a.link"
     assert link.read_bytes() == b"[Match]\n" and link.stat().st_mode & 0o777 == 0o644
     assert b"UUID=1" in (tmp_path / "boot/grub/grub.cfg").read_bytes()
-    assert lines[0] == "[1/4] /etc/fstab" and len(lines) == 5
+    assert lines[2] == "[3/6] /etc/fstab" and len(lines) == 7
+    assert (tmp_path / "boot/grub/grubenv").read_bytes() == BLOCK_NEW
     assert not list(tmp_path.rglob("*migprep-*"))
 
 
@@ -114,12 +115,42 @@ def test_ctrl_c_is_undone(tmp_path: Path) -> None:
 def test_a_menu_that_lost_its_kernels_is_not_put_in_place(tmp_path: Path) -> None:
     class Empty(Disk):
         def run(self, argv: list[str], seconds: float) -> Outcome:
-            Path(self.tree.base + argv[-1]).write_bytes(b"# nothing found\n")
-            return Outcome(0, b"", b"")
+            done = super().run(argv, seconds)
+            if argv[0] == "grub-mkconfig":
+                Path(self.tree.base + argv[-1]).write_bytes(b"# nothing found\n")
+            return done
 
     tree = machine(tmp_path)
     done = apply.apply(tree, work(), fine, Empty(tree))
     assert done.code == 4 and "no entry for vmlinuz-1" in done.words
+
+
+@pytest.mark.skipif(not shutil.which("grub-editenv"), reason="needs grub-editenv")
+def test_the_environment_block_is_written_by_its_own_tool(tmp_path: Path) -> None:
+    """And comes out as it was shown, with what stands beside the change, blanks and backslashes."""
+    old = BLOCK_OLD.replace(b" ro\n", b' ro dyndbg="file\\\\x +p"\nsaved_entry=Rocky (5.14) 9\n')[:1024]
+    new = old.replace(b"/dev/sda1", b"UUID=1234").rstrip(b"#").ljust(1024, b"#")
+    tree = machine(tmp_path)
+    (tmp_path / "boot/grub/grubenv").write_bytes(old)
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/grub-editenv").write_bytes(b"")
+    argv = menus.editing(tree, old, new)
+    assert argv[:3] == ("chroot", tree.base, "grub-editenv")
+
+    class Native(journal.System):
+        def run(self, argv: list[str], seconds: float) -> Outcome:
+            return super().run([argv[2], tree.base + argv[3], *argv[4:]], seconds)
+
+    before = snapshot(tree)
+    change = Change("/boot/grub/grubenv", old, new, ("arguments/x",), argv)
+    assert apply.apply(tree, one(change), fine, Native()) == apply.Done(0, NAME)
+    assert (tmp_path / "boot/grub/grubenv").read_bytes() == new
+    apply.undo(tree, NAME)
+    assert snapshot(tree) == before
+    wrong = one(change._replace(after=new.replace(b"1234", b"1235")))._replace(name=NAME + "-2")
+    done = apply.apply(tree, wrong, fine, Native())
+    assert done.code == 4 and "made something else of /boot/grub/grubenv than was planned" in done.words
+    assert snapshot(tree) == before
 
 
 def test_hard_links_are_refused(tmp_path: Path) -> None:

@@ -22,14 +22,14 @@ def applied(folder: Path) -> tuple[Tree, dict[str, object]]:
 def test_restores_every_byte_and_all_metadata(tmp_path: Path) -> None:
     tree, before = applied(tmp_path)
     assert snapshot(tree) != before
-    assert apply.undo(tree, NAME) == 4
+    assert apply.undo(tree, NAME) == 5
     assert snapshot(tree) == before
     assert journal.look(tree, NAME).word == "rolled back"
 
 
 def test_again_and_again(tmp_path: Path) -> None:
     tree, before = applied(tmp_path)
-    assert [apply.undo(tree, NAME) for _ in range(3)] == [4, 0, 0]
+    assert [apply.undo(tree, NAME) for _ in range(3)] == [5, 0, 0]
     assert snapshot(tree) == before
 
 
@@ -85,4 +85,5 @@ def test_what_would_be_restored(tmp_path: Path) -> None:
         "/etc/systemd/network/10-a.link": "delete",
         "/etc/udev/rules.d/70-persistent-net.rules": "restore",
         "/boot/grub/grub.cfg": "restore",
+        "/boot/grub/grubenv": "restore",
     }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from migprep import journal, root
+from migprep import journal, process, root
 from migprep.journal import ABSENT, Journal, JournalError, Metadata, System
 from migprep.model import MigprepError
 from migprep.root import Tree
@@ -311,6 +312,10 @@ class _Run:
 
     def _keep(self, number: int, path: str) -> dict[str, Any]:
         where = self.place.base + path
+        earlier = next((number for number, change in enumerate(self.work.changes) if change.path == path), number)
+        if earlier < number:  # it replaces what an earlier step of this run made
+            return {**self.steps[earlier].before, "digest": _digest(self.work.changes[earlier].after),
+                    "object": f"objects/{earlier}.new"}  # fmt: skip
         found = journal.state(where)
         if found == ABSENT:
             return {"digest": ""}
@@ -348,11 +353,25 @@ class _Run:
         if change.after is None:
             self.system.unlink(where)
         else:
-            made = self.place.base + temp
-            self.system.copy(os.path.join(self.book.folder, f"objects/{step.number}.new"), made)
-            self._finish(step, made, where)
+            self._make(step, change, temp)
+            self._finish(step, self.place.base + temp, where)
         self.system.sync(os.path.dirname(where))
         self.book.say("DONE", step=step.number)
+
+    def _make(self, step: Step, change: Change, temp: str) -> None:
+        made, given = self.place.base + temp, "old" if change.argv else "new"
+        self.system.copy(os.path.join(self.book.folder, f"objects/{step.number}.{given}"), made)
+        if change.argv:
+            self._run([temp if one == "{}" else one for one in change.argv])
+            if journal.state(made).digest != _digest(change.after):
+                raise Failed(f"{change.argv[0]} made something else of {change.path} than was planned")
+
+    def _run(self, argv: list[str]) -> process.Outcome:
+        outcome = self.system.run(argv, SECONDS)
+        if outcome.code != 0:
+            said = _quoted(outcome.stderr or outcome.stdout)
+            raise Failed(f"`{shlex.join(argv)}` failed{_ended(outcome.code)}: {said}")
+        return outcome
 
     def _finish(self, step: Step, made: str, where: str) -> None:
         self.system.describe(made, _inherited(step, made))
@@ -383,9 +402,7 @@ class _Run:
 
         where, made = self.place.base + step.path, self.place.base + build.beside
         self.book.say("INTENT", kind="build", step=step.number, path=step.path, temps=[build.beside, *build.litter])
-        outcome = self.system.run(list(build.argv), SECONDS)
-        if outcome.code != 0:
-            raise Failed(f"`{build.command}` failed{_ended(outcome.code)}: {_quoted(outcome.stderr or outcome.stdout)}")
+        outcome = self._run(list(build.argv))
         fault = actions.fault(build, self.place, self.system.run)
         if fault:
             raise Failed(f"{build.title}: {fault}{_quoted(outcome.stderr, '; the tool said: ')}")
@@ -442,28 +459,35 @@ class Intent(NamedTuple):
     path: str
     temps: tuple[str, ...]
     before: dict[str, Any]
-    after: str
+    after: tuple[str, ...]  # digests that it may have by now
 
 
 def intents(records: Sequence[dict[str, Any]]) -> list[Intent]:
-    """All intents, the last first."""
-    return [
-        Intent(one["kind"], one["path"], tuple(one.get("temps", ())), one.get("before", {}), one.get("after", ""))
+    """All intents, the last first; of several for one file the first tells how it was, and stands for all."""
+    todo = [
+        Intent(one["kind"], one["path"], tuple(one.get("temps", ())), one.get("before", {}), (one.get("after", ""),))
         for one in reversed(records)
         if one["type"] == "INTENT"
     ]
+    files: dict[str, Intent] = {}
+    for one in todo:
+        if one.kind == "file":
+            later = files.pop(one.path, one._replace(temps=(), after=()))
+            files[one.path] = one._replace(temps=one.temps + later.temps, after=one.after + later.after)
+        else:
+            files[f"{one.kind} {one.path}"] = one
+    return list(files.values())
 
 
 def conflicts(place: Tree, todo: Sequence[Intent]) -> list[str]:
     """Files that are neither as the fix left them nor as they were before. Raises OSError."""
     found = []
     for intent in todo:
-        if intent.kind != "file":
-            continue
-        now = journal.state(place.base + intent.path).digest
-        if root.real(place, intent.path) != intent.path or now not in (intent.before["digest"], intent.after):
-            found.append(intent.path)
-    return sorted(set(found))
+        if intent.kind == "file":
+            now = journal.state(place.base + intent.path).digest
+            if root.real(place, intent.path) != intent.path or now not in (intent.before["digest"], *intent.after):
+                found.append(intent.path)
+    return sorted(found)
 
 
 def restorable(place: Tree, name: str) -> list[tuple[str, str]]:
@@ -490,9 +514,7 @@ def undo(place: Tree, name: str, system: System | None = None, progress: Progres
     _refuse_conflicts(place, name, todo)
     if _last(records) == "COMMITTED":
         book.say("ROLLBACK", time=_now())
-    restored = 0
-    for intent in todo:
-        restored += _undo(place, book, intent, progress)
+    restored = sum(_undo(place, book, intent, progress) for intent in todo)
     if records and _last(records) != "ROLLED_BACK":
         book.say("ROLLED_BACK", time=_now())
     return restored
@@ -513,9 +535,10 @@ def _refuse_conflicts(place: Tree, name: str, todo: Sequence[Intent]) -> None:
         raise Refused(f"edited since the fix, so nothing is restored: {', '.join(kept)}")
 
 
-def _undo(place: Tree, book: Journal, intent: Intent, progress: Progress) -> int:
+def _undo(place: Tree, book: Journal, intent: Intent, progress: Progress) -> bool:
+    """Undo one step; whether a file was put back."""
     system = book.system
-    restored = 0
+    restored = False
     if intent.kind == "file":
         where = place.base + intent.path
         if journal.state(where).digest != intent.before["digest"]:
@@ -524,7 +547,7 @@ def _undo(place: Tree, book: Journal, intent: Intent, progress: Progress) -> int
                 _restore(book, intent, where, place.base + intent.temps[0] + ".old")
             else:
                 system.unlink(where)
-            restored = 1
+            restored = True
         if os.path.isdir(os.path.dirname(where)):
             system.sync(os.path.dirname(where))
     for temp in (*intent.temps, *(f"{one}.old" for one in intent.temps)):

@@ -47,10 +47,13 @@ def prefix(place: Root) -> tuple[str, ...]:
 
 
 def has(place: Root) -> Has:
-    """Which commands there are; a capture does not hold them, so there the usual ones are taken for granted."""
+    """Which commands the machine has, not one laid over it.
+
+    A capture does not hold them, so there the usual ones are taken for granted.
+    """
     if isinstance(place, Tree):
         return lambda command: bool(tool(command, place))
-    return lambda command: command in ("mkinitramfs", "dracut", "mkinitcpio", "grub-mkconfig")
+    return lambda command: command in ("mkinitramfs", "dracut", "mkinitcpio", "grub-mkconfig", "grub-editenv")
 
 
 def tool(command: str, place: Root) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
@@ -73,6 +74,43 @@ def generated(place: Root) -> tuple[str, ...]:
         if MARK in text:
             found.append(root.real(place, path))
     return tuple(dict.fromkeys(found))
+
+
+# --- the environment block ---
+
+
+def is_environment(path: str) -> bool:
+    """Whether a file is GRUB's environment block, which only its own tool may write."""
+    return path.endswith("/grubenv")
+
+
+def editor(place: Root) -> str:
+    """The command that writes environment blocks; "" when the machine has none."""
+    return next((one for one in ("grub2-editenv", "grub-editenv") if has(place)(one)), "")
+
+
+def unwritable(path: str, place: Root) -> str:
+    """Why the file cannot be written as it must; "" when it can."""
+    if not is_environment(path) or editor(place):
+        return ""
+    return f"{path} may be written by grub-editenv alone, which is not here"
+
+
+def editing(place: Root, before: bytes, after: bytes) -> tuple[str, ...]:
+    """The command that makes of one environment block the other; {} stands for the file."""
+    old, new = (dict(_variables(one)) for one in (before, after))
+    changed = [f"{name}={value}" for name, value in new.items() if old.get(name) != value]
+    return (*prefix(place), editor(place), "{}", "set", *changed)
+
+
+# kernelopts=root=/dev/sda1 ro quiet        (a backslash in a value is doubled in the file)
+def _variables(block: bytes) -> list[tuple[str, str]]:
+    lines = block.decode("utf-8", "surrogateescape").split("\n")
+    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith("#")]
+    return [(name, re.sub(r"\\(.)", r"\1", value)) for name, _, value in pairs]
+
+
+# --- whether a new menu is as good as the old one ---
 
 
 def fault(build: Build, place: Tree, run: Run) -> str:

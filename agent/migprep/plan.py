@@ -25,12 +25,17 @@ Judge = Callable[["Rule", Facts, "Target"], Result]
 
 
 class Change(NamedTuple):
-    """One file before and after; None where it is absent. `path` is resolved in its root."""
+    """One file before and after; None where it is absent. `path` is resolved in its root.
+
+    `argv` is the command by which alone the file may be changed; {} stands for a copy of it, which must come out as
+    `after`.
+    """
 
     path: str
     before: bytes | None
     after: bytes | None
     rules: tuple[str, ...]
+    argv: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -380,8 +385,9 @@ class _Maker:
         if unable:
             self.reasons[rule.id] = unable
             return False
-        files = {path: after for path, after in made.files.items() if not refusal(path)}
-        faults = [*made.faults, *(refusal(path) for path in made.files if path not in files)]
+        unfit = {path: refusal(path) or menus.unwritable(path, self.place) for path in made.files}
+        files = {path: after for path, after in made.files.items() if not unfit[path]}
+        faults = [*made.faults, *filter(None, unfit.values())]
         if faults:
             self.reasons[rule.id] = "; ".join(dict.fromkeys(faults))
             if not files:
@@ -510,11 +516,11 @@ def plan(
 
 def _finished(maker: _Maker, before: dict[str, Result], wish: Wish) -> Plan:
     rules = maker.rules
-    made = tuple(
+    made = [
         Change(path, root.read(maker.place, path), after, tuple(dict.fromkeys(maker.authors[path])))
         for path, after in sorted(maker.files.items())
-    )
-    changes = tuple(change for change in made if change.before != change.after)
+    ]
+    changes = tuple(_with_tool(maker.place, change) for change in made if change.before != change.after)
     left = {one.fingerprint for result in maker.results.values() for one in result.findings}
     unmended = tuple(
         (one, _reason(rule, one, wish, maker.reasons))
@@ -532,6 +538,12 @@ def _finished(maker: _Maker, before: dict[str, Result], wish: Wish) -> Plan:
         maker.foreseen,
         tuple(one for findings in maker.expected.values() for one in findings),
     )  # fmt: skip
+
+
+def _with_tool(place: Root, change: Change) -> Change:
+    if not menus.is_environment(change.path) or change.before is None or change.after is None:
+        return change
+    return change._replace(argv=menus.editing(place, change.before, change.after))
 
 
 def _reason(rule: Rule, finding: Finding, wish: Wish, reasons: dict[str, str]) -> str:
