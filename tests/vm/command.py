@@ -54,14 +54,10 @@ def start(argv: Sequence[str], log: Path, env: dict[str, str] | None = None) -> 
             die_with_us, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             env=environ, start_new_session=True,
         )  # fmt: skip
+    with contextlib.suppress(OSError):  # a guest starved by a busy host misses limits of its own (sched(7), autogroup)
+        Path(f"/proc/{process.pid}/autogroup").write_text("-7")
     _running.add(process)
     return process
-
-
-def hurry(process: subprocess.Popen[bytes]) -> None:
-    """Give a guest more than its share of a busy host: start-up has time limits of its own (sched(7), autogroup)."""
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{process.pid}/autogroup").write_text("-7")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -101,7 +101,6 @@ def boot(
     with cache.slot():
         began = time.monotonic()
         process = command.start(argv, log)
-        command.hurry(process)
         try:
             death = _listen(process, lines, began, keep)
         finally:
