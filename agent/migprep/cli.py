@@ -24,6 +24,7 @@ HELP = {
     "rollback": "restore every byte that fix changed",
     "capture": "write the machine as one archive, to be checked elsewhere with --root",
     "report": "convert a saved report, or compare two",
+    "fleet": "merge the reports of many machines",
     "explain": "tell all about one rule",
     "rules": "list the rules",
     "targets": "list the targets",
@@ -124,6 +125,27 @@ def _report(verb: argparse.ArgumentParser) -> None:
     diff.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
 
 
+def _fleet(verb: argparse.ArgumentParser) -> None:
+    from migprep.fleet import FORMATS
+
+    add = verb.add_argument
+    add("paths", metavar="REPORT_OR_DIR", nargs="+", help="JSON reports, or folders with *.json below them")
+    add(
+        "--expect", metavar="FILE", help="the hosts that there should be, one a line; those without a report are listed"
+    )
+    add("--since", metavar="FILE", help="tell what is new since the merge that this SQLite file holds")
+    add(
+        "--format", choices=FORMATS[:-1], default="text", metavar="FORMAT", help="text (default), html, csv, json, prom"
+    )
+    add(
+        "--output",
+        metavar="[FORMAT=]FILE",
+        action="append",
+        default=[],
+        help="write it there; may be repeated; sqlite=FILE keeps the database, to be queried and for the next --since",
+    )
+
+
 def _fix(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument
     add("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
@@ -175,6 +197,7 @@ OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "rollback": _rollback,
     "capture": _capture,
     "report": _report,
+    "fleet": _fleet,
     "explain": _explain,
     "rules": _rules,
     "targets": _targets,
@@ -317,22 +340,23 @@ def _inspected(options: argparse.Namespace, place: Root | None = None) -> dict[s
     return inspection.report(inspection.begin(options.root, options.target, place=place), options.root or "/")
 
 
-def _outputs(options: argparse.Namespace) -> list[tuple[str, str]]:
+def _outputs(options: argparse.Namespace, known: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     """(format, file) of everything that is asked for; no file for what is printed. Raises UsageError."""
     import re
 
     from migprep.report import FORMATS
 
+    known = known or FORMATS
     found = []
     for given in options.output:
         form, equals, path = given.partition("=")
         if equals and re.fullmatch("[a-z]+", form):
-            if form not in FORMATS:
+            if form not in known:
                 from migprep.inspection import UsageError
 
-                known = ", ".join(FORMATS)
+                words = ", ".join(known)
                 raise UsageError(
-                    f"--output {given}: there is no format {form!r}; there are {known} (a file: ./{given})"
+                    f"--output {given}: there is no format {form!r}; there are {words} (a file: ./{given})"
                 )
             found.append((form, path))
         else:
@@ -428,6 +452,52 @@ def report(options: argparse.Namespace) -> int:
     return 0 if found.is_empty else 2
 
 
+def fleet(options: argparse.Namespace) -> int:
+    """Merge the reports of many machines and tell what the fleet comes to."""
+    import tempfile
+
+    from migprep.fleet import FORMATS, figures, store
+
+    outputs = _outputs(options, FORMATS)
+    kept = next((path for form, path in outputs if form == "sqlite"), "")
+    with tempfile.TemporaryDirectory(prefix="migprep-", dir=os.path.dirname(kept) or None if kept else None) as folder:
+        place = os.path.join(folder, "fleet.sqlite")
+        base = store.create(place)
+        if options.expect:
+            store.expect(base, options.expect)
+        if not store.merge(base, options.paths).reports:
+            raise store.NoReports(f"no report was found in {', '.join(options.paths)}")
+        for since in [options.since or kept] if options.since or kept else []:
+            if not store.attach(base, since) and options.since:
+                raise store.FleetError(f"--since {since}: there is no such file")
+        found = figures.document(base)
+        _tell_fleet(found, base, outputs, place)
+        base.close()
+    return 0
+
+
+def _tell_fleet(found: dict[str, Any], base: Any, outputs: list[tuple[str, str]], place: str) -> None:
+    from migprep import output
+    from migprep.fleet import render
+
+    for form, path in outputs:
+        if not path:
+            for piece in (
+                render.text(found, base, terminal()) if form == "text" else render.RENDERERS[form](found, base)
+            ):
+                say(piece)
+        elif form == "sqlite":
+            with open(place, "rb") as stream:
+                output.write(path, iter(lambda: stream.read(1 << 20), b""))
+        else:
+            pieces = render.RENDERERS[form](found, base)
+            mode = 0o644 if form == "prom" else 0o600
+            output.write(path, (piece.encode("utf-8", "backslashreplace") for piece in pieces), mode)
+    if any(path for _, path in outputs):
+        files = (f"report: {path}" for _, path in outputs if path)
+        say("\n".join([*render.summary(found), *files, ""]))
+
+
 def explain(options: argparse.Namespace) -> int:
     """One rule's page."""
     from migprep import inspection
@@ -508,6 +578,7 @@ def _mend(name: str) -> Callable[[argparse.Namespace], int]:
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": check,
     "report": report,
+    "fleet": fleet,
     "explain": explain,
     "rules": rules,
     "targets": targets,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from migprep.model import MigprepError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class OutputError(MigprepError):
@@ -14,8 +18,8 @@ class OutputError(MigprepError):
     code = 78
 
 
-def write(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Put `content` at `path` with that mode: temp file beside it, fsync, rename (rename(2)).
+def write(path: str, content: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+    """Put `content`, also in pieces, at `path` with that mode: temp file beside it, fsync, rename (rename(2)).
 
     A symbolic link, or anything else that is not a regular file, is refused. Raises OutputError.
     """
@@ -27,7 +31,7 @@ def write(path: str, content: bytes, mode: int = 0o600) -> None:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 os.fchmod(descriptor, mode)
-                stream.write(content)
+                stream.writelines([content] if isinstance(content, bytes) else content)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.rename(beside, path)

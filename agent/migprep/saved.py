@@ -68,17 +68,17 @@ def load(path: str) -> dict[str, Any]:
     return parse(read(path), path)
 
 
-def read(path: str) -> bytes:
-    """What a regular file holds, up to LIMIT. Raises SavedError."""
+def read(path: str, limit: int = LIMIT) -> bytes:
+    """What a regular file of at most `limit` bytes holds. Raises SavedError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise SavedError(f"{path}: not a regular file")
-            if found.st_size > LIMIT:
+            if found.st_size > limit:
                 raise SavedError(f"{path}: larger than any report ({found.st_size >> 20} MiB)")
-            return stream.read(LIMIT + 1)
+            return stream.read(limit + 1)
     except OSError as error:
         raise SavedError(f"{path}: {(error.strerror or str(error)).lower()}") from None
 
@@ -147,9 +147,14 @@ def _unsound(document: dict[str, Any]) -> str:
         time.strptime(document["run"]["started"], "%Y-%m-%dT%H:%M:%SZ")
     except ValueError:
         return "run.started is no time such as 2026-11-23T10:00:00Z"
+    if not 0 <= document["run"]["seconds"] < 1e9:
+        return "run.seconds is no duration"
     for number, one in enumerate(document["results"]):
         if one["status"] == "unknown" and not one.get("reason"):
             return f"results[{number}] is unknown without a reason"
-        if not all(finding["evidence"] for finding in one["findings"]):
-            return f"results[{number}] has a finding without evidence"
+        for finding in one["findings"]:
+            if not finding["evidence"]:
+                return f"results[{number}] has a finding without evidence"
+            if not all(0 < (seen["line"] or 1) < 1 << 31 for seen in finding["evidence"]):
+                return f"results[{number}] has evidence in a line that cannot be"
     return ""
