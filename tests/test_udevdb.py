@@ -32,7 +32,7 @@ def test_the_database_of_an_old_udev():
     root = Files({"/sys/class/block/sda1/dev": b"8:1\n", "/dev/.udev/db/block:sda1": kept})
     (device,) = udevdb.devices(root, "block")
     assert device.links == ("/dev/disk/by-uuid/1",) and device.properties["ID_FS_UUID"] == "1"
-    assert udevdb.has_database(root) and not udevdb.has_database(Files({"/dev/null": b""}))
+    assert udevdb.has_database(root, "block") and not udevdb.has_database(root, "net")
 
 
 def test_no_sys_is_not_no_device():

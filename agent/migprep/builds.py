@@ -53,7 +53,8 @@ def has(place: Root) -> Has:
     """
     if isinstance(place, Tree):
         return lambda command: bool(tool(command, place))
-    return lambda command: command in ("mkinitramfs", "dracut", "mkinitcpio", "grub-mkconfig", "grub-editenv")
+    usual = ("mkinitramfs", "dracut", "mkinitcpio", "mkinitrd", "grub-mkconfig", "grub-editenv")
+    return lambda command: command in usual
 
 
 def tool(command: str, place: Root) -> str:

@@ -235,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parsed(argv: list[str] | None) -> argparse.Namespace | int:
     words = sys.argv[1:] if argv is None else argv
     if words == ["--version"]:
-        print(f"migprep {migprep.__version__}")
+        print(_version())
         return 0
     try:
         return parser(words).parse_args(words)

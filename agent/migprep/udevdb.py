@@ -38,9 +38,9 @@ def devices(root: Root, subsystem: str, cache: Cache | None = None) -> tuple[Dev
     return tuple(_read(root, subsystem, name) for name in names)
 
 
-def has_database(root: Root) -> bool:
-    """Whether udev has told anything: without it identifiers are unknown, not absent."""
-    return bool(root.names(DATABASE) or root.names(OLD_DATABASE))
+def has_database(root: Root, subsystem: str) -> bool:
+    """Whether udev has told anything about `subsystem`: without it identifiers are unknown, not absent."""
+    return any(name.startswith(subsystem[0]) for name in (*root.names(DATABASE), *root.names(OLD_DATABASE)))
 
 
 def _remembered(root: Root, subsystem: str, cache: Cache) -> tuple[Device, ...] | None:

@@ -101,14 +101,16 @@ class Arguments(NamedTuple):
 
     @property
     def kept(self) -> tuple[Argument, ...]:
-        """The arguments of all stores that name a device; those of the running kernel are no store."""
-        return tuple(one for store in self.stores for one in store.arguments)
+        """The arguments of all stores that name a device; those of this boot only where no menu tells the next."""
+        found = tuple(one for store in self.stores for one in store.arguments)
+        is_told = any(one.gates for one in found)
+        return tuple(one for one in found if not (is_told and one.path == RUNNING))
 
     @property
     def deciding(self) -> tuple[Argument, ...]:
         """The arguments with which the machine boots next: the menu's default, else what it runs with now."""
-        found = tuple(one for one in self.kept if one.gates)
-        return found or tuple(one for store in self.stores if store.path == RUNNING for one in store.arguments)
+        kept = self.kept
+        return tuple(one for one in kept if one.gates) or tuple(one for one in kept if one.path == RUNNING)
 
     @property
     def others(self) -> tuple[Argument, ...]:

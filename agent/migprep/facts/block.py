@@ -278,7 +278,7 @@ def unescape(text: str) -> str:
 
 def probe(facts: Facts) -> Block:
     """Read the udev database and /sys/class/block. Raises Undetermined when udev has told nothing."""
-    if not udevdb.has_database(facts.root):
+    if not udevdb.has_database(facts.root, "block"):
         raise Undetermined(f"no udev database ({udevdb.DATABASE}): UUIDs and labels of disks cannot be read")
     return collect(device_of(facts.root, one) for one in udevdb.devices(facts.root, "block", facts.cache))
 

@@ -18,11 +18,15 @@ MODULES = "/etc/initramfs-tools/modules"
 DRACUT = "/etc/dracut.conf.d/90-migprep.conf"
 MKINITCPIO = "/etc/mkinitcpio.conf"
 SUSE = "/etc/sysconfig/kernel"
+#: The mkinitrd of Red Hat to release 5 takes the drivers of disks from here (modprobe.conf(5), mkinitrd(8)).
+ALIASES = "/etc/modprobe.conf"
 HEAD = "# Drivers for the hardware this machine moves to, added by migprep.\n"
 
 # add_drivers+=" virtio_blk "   force_drivers+=" x "   INITRD_MODULES="ata_piix virtio_blk"   MODULES=(virtio_blk)
 VALUE = r"(?P<plus>\+?)=(?P<value>\"[^\"]*\"|'[^']*'|\([^)]*\)|[^\s#]*)"
 NAMED = re.compile(r"^[ \t]*(?P<key>add_drivers|force_drivers|drivers|INITRD_MODULES|MODULES)" + VALUE, re.MULTILINE)
+# alias scsi_hostadapter1 mptspi
+ALIAS = re.compile(r"^[ \t]*alias[ \t]+scsi_hostadapter(?P<number>\d*)[ \t]+(?P<driver>[\w-]+)", re.MULTILINE)
 POLICY = re.compile(r"^[ \t]*(?P<key>hostonly|MODULES|HOOKS)" + VALUE, re.MULTILINE)
 
 
@@ -76,6 +80,7 @@ def drivers(root: Root) -> tuple[str, ...]:
         for given in NAMED.finditer(files.text(root, path) or ""):
             if given.group("key") != "MODULES" or "mkinitcpio" in path:
                 found += given.group("value").strip("\"'()").split()
+    found += [given.group("driver") for given in ALIAS.finditer(files.text(root, ALIASES) or "")]
     return tuple(dict.fromkeys(name.replace("-", "_") for name in found))
 
 
@@ -104,7 +109,10 @@ def host_only(root: Root, name: str) -> tuple[str, int]:
 
 def drop_in(root: Root, name: str) -> str:
     """The file in which drivers are asked for: one of our own where the tool reads a folder."""
-    return {"initramfs-tools": MODULES, "dracut": DRACUT, "mkinitcpio": MKINITCPIO, "mkinitrd": SUSE}.get(name, "")
+    if name == "mkinitrd":
+        has_list = "INITRD_MODULES" in (files.text(root, SUSE) or "")
+        return ALIASES if files.exists(root, ALIASES) and not has_list else SUSE
+    return {"initramfs-tools": MODULES, "dracut": DRACUT, "mkinitcpio": MKINITCPIO}.get(name, "")
 
 
 def with_drivers(path: str, text: str, names: tuple[str, ...]) -> str:
@@ -118,6 +126,11 @@ def with_drivers(path: str, text: str, names: tuple[str, ...]) -> str:
     if path == DRACUT:
         # The blanks inside the quotes keep the names of two files apart (dracut.conf(5)).
         return start + (HEAD if not text else "") + f'add_drivers+=" {" ".join(names)} "\n'
+    if path == ALIASES:
+        numbers = [int(given.group("number") or 0) for given in ALIAS.finditer(text)]
+        first = max(numbers, default=-1) + 1
+        lines = [f"alias scsi_hostadapter{number or ''} {name}" for number, name in enumerate(names, first)]
+        return start + end.join([HEAD.strip(), *lines, ""])
     wanted = "INITRD_MODULES" if path == SUSE else "MODULES"
     last = None
     for given in NAMED.finditer(text):
