@@ -39,7 +39,8 @@ STORY = "story: a machine\n"
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """The lab's command line sets handlers that later tests must not inherit."""
+    """The lab's command line sets handlers that later tests must not inherit, and ends as a stopped run."""
+    command.begin()
     handlers = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
     yield
     for sign, handler in handlers.items():
@@ -382,3 +383,27 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
     monkeypatch.setenv("MIGPREP_LAB", "/proc/no-such-folder")
     assert lab.main(["build", "fit-uuid-dhcp"]) == 2
     assert capsys.readouterr().err == "lab: /proc/no-such-folder: No such file or directory\n"
+
+
+def test_a_run_that_was_stopped_waits_for_no_place_and_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    ended = []
+
+    def boot() -> None:
+        with pytest.raises(LabError, match="stopped"), cache.lock("slot"):
+            ended.append("started")
+        ended.append("stopped")
+
+    waiting = threading.Thread(target=boot)
+    try:
+        with cache.lock("slot"):
+            waiting.start()
+            command.stop_all()
+            waiting.join(5)
+        with pytest.raises(LabError, match="stopped"):
+            command.start(["true"], tmp_path / "log")
+    finally:
+        command.begin()
+    assert ended == ["stopped"]

@@ -22,6 +22,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Do what was asked; the exit code is 0 when all is as it should be, 2 for a refusal."""
     parser = _parser()
     asked = parser.parse_args(argv)
+    command.begin()
     for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background ignores the first
         signal.signal(sign, signal.default_int_handler)
     try:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import command
+
 DONE = ".whole"
 BOOTS = 2  # boots at a time on this host, whatever the number of runs
 
@@ -95,6 +97,7 @@ def _held(names: list[str], waiting: Callable[[], None]) -> Iterator[None]:
                 break
             if turn == 1:
                 waiting()
+            command.refuse_when_stopped()
             time.sleep(0.3)
         yield
     finally:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class LabError(Exception):
 
 
 _running: set[subprocess.Popen[bytes]] = set()
+_stopped = threading.Event()
 # Which Debian package brings which tool.
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -47,6 +49,7 @@ def _path() -> str:
 
 def start(argv: Sequence[str], log: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a process in a group of its own, its output in a log."""
+    refuse_when_stopped()
     die_with_us = ["setpriv", "--pdeathsig", "KILL", *argv]
     environ = {**os.environ, "PATH": _path(), "LC_ALL": "C.UTF-8", **(env or {})}
     with log.open("ab") as out:
@@ -70,8 +73,20 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     _running.discard(process)
 
 
+def refuse_when_stopped() -> None:
+    """Start nothing and wait for nothing in a run that was stopped. Raises LabError."""
+    if _stopped.is_set():
+        raise LabError("stopped")
+
+
+def begin() -> None:
+    """A new run may start processes."""
+    _stopped.clear()
+
+
 def stop_all() -> None:
-    """End every process that is still under way."""
+    """End every process that is still under way; no thread of this run starts another."""
+    _stopped.set()
     for process in list(_running):
         stop(process)
 
