@@ -181,7 +181,5 @@ def fault(build: Build, place: Tree) -> str:
         except (MigprepError, OSError):
             lost = frozenset({"?"})
         if lost:
-            return (
-                f"the new image has only {new >> 10} KiB, the old one {old >> 10} KiB with {len(lost)} more drivers"
-            )
+            return f"the new image has only {new >> 10} KiB, the old one {old >> 10} KiB with {len(lost)} more drivers"
     return ""

@@ -10,7 +10,8 @@ from migprep import root
 from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
 from migprep.facts.configuration import Configuration, enabled
 from migprep.facts.interfaces import Interface, Interfaces
-from migprep.facts.udev import LinkFile, Rule, Udev
+from migprep.facts.udev import Rule, Udev, with_address
+from migprep.formats.stanzas import split
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 
@@ -249,6 +250,24 @@ class Card(NamedTuple):
         return any(one.is_dhcp for one in self.configurations)
 
 
+class SlotName(NamedTuple):
+    """A udev rule or .link file that names a card by its place on the bus."""
+
+    path: str
+    line: int
+    name: str
+    place: str
+    mac: str  # of the card that has the name now, "" where there is none or several have its address
+    lines: tuple[int, ...]  # those that ask for the place, or for a driver
+
+    def by_address(self, line: str, number: int) -> str:
+        """Its line `number`, asking for the card's address instead."""
+        if self.path.endswith(".rules"):
+            return with_address(line, self.mac)
+        end = line[len(line.rstrip("\r\n")) :]
+        return f"PermanentMACAddress={self.mac}{end}" if number == self.lines[0] else ""
+
+
 class Network(NamedTuple):
     """The network configuration in force and the cards that it is for."""
 
@@ -256,8 +275,15 @@ class Network(NamedTuple):
     configurations: tuple[Configuration, ...]
     stale_rules: tuple[Rule, ...]  # udev rules that name a card that is not here
     address_rules: tuple[Rule, ...]  # udev rules that name a card of this machine by its address
-    slot_rules: tuple[Rule, ...]  # udev rules that name a card by its place
-    slot_links: tuple[LinkFile, ...]  # .link files that do
+    slot_names: tuple[SlotName, ...]  # rules and .link files that name a card by its place
+
+    def by_address(self, text: str, items: Iterable[SlotName]) -> str:
+        """The file `text` with the names `items` of it given by address; comments and all other lines stay."""
+        wanted = {number: one for one in items for number in one.lines}
+        return "".join(
+            wanted[number].by_address(line, number) if number in wanted else line
+            for number, line in enumerate(split(text), 1)
+        )
 
     @property
     def for_cards(self) -> tuple[Configuration, ...]:
@@ -364,8 +390,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
         configurations=configurations,
         stale_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac not in here),
         address_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac in here),
-        slot_rules=tuple(rule for rule in udev.naming_rules if rule.is_slot_bound),
-        slot_links=tuple(link for link in udev.links if link.name and link.selection.places),
+        slot_names=tuple(_slot_names(udev, cards)),
     )
 
 
@@ -404,6 +429,21 @@ def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces) -> Itera
             if not means and any(one.means(card) for card in interfaces.cards):
                 continue
         yield one._replace(devices=means)
+
+
+def _slot_names(udev: Udev, cards: list[Card]) -> Iterable[SlotName]:
+    macs = {card.name: card.mac for card in cards if card.has_own_mac and card.device.kind == "ether"}
+    for rule in udev.naming_rules:
+        if rule.is_slot_bound:
+            lines = tuple(range(rule.line, rule.line + max(1, rule.raw.count("\n"))))
+            mac = "" if rule.mac else macs.get(rule.name, "")
+            yield SlotName(rule.path, rule.line, rule.name, rule.place, mac, lines)
+    for link in udev.links:
+        if link.name and link.selection.places:
+            asked = [line.number for line in link.lines if line.section == "Match" and line.key in ("Path", "Driver")]
+            whole = link.path.startswith("/etc/") and not link.selection.by_mac and not link.has_drop_ins
+            mac = macs.get(link.name, "") if whole and udev.version >= LINKS_SINCE else ""
+            yield SlotName(link.path, link.line, link.name, ", ".join(link.selection.places), mac, tuple(asked))
 
 
 def _names_by_place(interfaces: Interfaces, udev: Udev, tree: Root) -> bool:

@@ -98,6 +98,25 @@ class Rule(NamedTuple):
         )
 
 
+def with_address(line: str, mac: str) -> str:
+    """A rule's line asking for an address where it asked for the place of the card, and for no driver by name."""
+    addressed = "ATTR{address}" in line
+
+    def changed(found: re.Match[str]) -> str:
+        nonlocal addressed
+        key = f"{found.group(1)}{{{found.group(2)}}}" if found.group(2) else found.group(1)
+        if key in ("DRIVERS", "DRIVER", "ENV{ID_NET_DRIVER}") and found.group(3) == "==":
+            return 'DRIVERS=="?*"'
+        if key not in PLACES or found.group(3) != "==" or not found.group(4).strip("*?"):
+            return found.group()
+        if addressed:
+            return 'DRIVERS=="?*"'
+        addressed = True
+        return f'ATTR{{address}}=="{mac}"'
+
+    return TOKEN.sub(changed, line)
+
+
 def _fits(pattern: str, value: str) -> bool:
     return any(fnmatchcase(value, one) for one in pattern.split("|"))
 
@@ -134,6 +153,12 @@ class LinkFile(NamedTuple):
     path: str
     selection: Selection
     lines: tuple[ini.Line, ...]
+
+    @property
+    def has_drop_ins(self) -> bool:
+        """Whether some of its lines stand in other files."""
+        numbers = [line.number for line in self.lines]
+        return numbers != sorted(numbers)
 
     @property
     def name(self) -> str:
