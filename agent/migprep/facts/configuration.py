@@ -32,6 +32,7 @@ class Setting(NamedTuple):
 
     line: int
     text: str
+    stops: bool = False  # a command whose failure keeps the interface down
 
 
 class Configuration(NamedTuple):

@@ -44,6 +44,7 @@ class Interface(NamedTuple):
     predictable: tuple[str, ...]  # names by place that udev found for it: ens3, enp0s3
     addresses: tuple[str, ...] | Unknown
     gateways: tuple[str, ...] | Unknown
+    virtual_functions: int = 0  # that SR-IOV has made of it
 
     @property
     def scheme(self) -> str:
@@ -159,7 +160,13 @@ def _interface(
         ),
         addresses=addresses if isinstance(addresses, Unknown) else addresses.get(name, ()),
         gateways=gateways if isinstance(gateways, Unknown) else gateways.get(name, ()),
+        virtual_functions=_virtual_functions(tree, folder),
     )
+
+
+def _virtual_functions(tree: Root, folder: str) -> int:
+    count = root.value(tree, f"{folder}/device/sriov_numvfs")
+    return int(count) if count.isascii() and count.isdigit() else 0
 
 
 def _target(tree: Root, path: str) -> str:

@@ -139,8 +139,16 @@ def _configuration(
         families=head.words[2:3],
         set_mac=next((mac(word) for word in given.get("hwaddress", ()) if mac(word)), ""),
         mtu=number((given.get("mtu") or ("",))[0]),
-        tuning=tuple(Setting(line.number, " ".join(line.words)) for line in options if _tunes(line.words)),
+        tuning=tuple(
+            Setting(line.number, " ".join(line.words), _stops(line)) for line in options if _tunes(line.words)
+        ),
     )
+
+
+def _stops(line: stanzas.Line) -> bool:
+    """Whether a command line with ethtool fails when ethtool does: the last of several commands decides."""
+    last = line.raw.rpartition(";")[2]
+    return line.words[0] in COMMANDS and "ethtool" in last and "||" not in last
 
 
 def _tunes(words: tuple[str, ...]) -> bool:
@@ -218,3 +226,13 @@ def as_dhcp(content: str, line: int) -> str:
         else one.raw
         for one in lines
     )
+
+
+def may_fail(content: str, lines: set[int]) -> str:
+    """The file with the commands at `lines` followed by ``|| true``."""
+    parts = []
+    for one in stanzas.parse(content):
+        bare = one.raw.rstrip()
+        wanted = one.number in lines and bool(one.words) and _stops(one)
+        parts.append(f"{bare} || true{one.raw[len(bare) :]}" if wanted else one.raw)
+    return "".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migprep import root
 from migprep.facts.configuration import Configuration, Setting, below, enabled, number
-from migprep.facts.selection import Selection, mac
+from migprep.facts.selection import Selection, Traits, mac
 from migprep.formats import ini
 from migprep.root import Root
 
@@ -118,6 +118,33 @@ def read(tree: Root) -> tuple[Configuration, ...]:
             seen.add(name)
             found += parse(root.text(tree, path) or "", path)
     return tuple(found)
+
+
+def leaves(tree: Root, device: Traits, others: tuple[Configuration, ...]) -> bool:
+    """Whether NetworkManager is told to leave a card alone, or to leave it to ifupdown (NetworkManager.conf(5))."""
+    if not any(one.tool == "networkmanager" for one in others):
+        return False
+    content = "".join(root.text(tree, path) or "" for path in _settings(tree))
+    lines = ini.parse(content, continues=False)
+    plugins = ini.value(lines, "main", "plugins")
+    managed = ini.value(lines, "ifupdown", "managed").lower() in ("true", "yes", "1", "on")
+    if "ifupdown" in plugins and not managed and any(one.tool == "ifupdown" for one in others):
+        return True
+    for word in _words(lines, "keyfile", "unmanaged-devices"):
+        kind, _, value = word.partition(":")
+        if kind == "interface-name" and Selection(names=(value.lstrip("="),)).means(device):
+            return True
+        if mac(value if kind == "mac" else word) in (device.mac, device.permanent_mac) and device.mac:
+            return True
+    return False
+
+
+def _settings(tree: Root) -> list[str]:
+    folder = "/etc/NetworkManager/conf.d"
+    return [
+        "/etc/NetworkManager/NetworkManager.conf",
+        *(f"{folder}/{n}" for n in tree.names(folder) if n.endswith(".conf")),
+    ]
 
 
 def _is_file(tree: Root, path: str) -> bool:

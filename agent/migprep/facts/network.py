@@ -67,6 +67,7 @@ class Card(NamedTuple):
     version: int  # of systemd
     defaults: tuple[str, ...]  # what the .link file that counts now sets beside the name
     automatic: bool  # NetworkManager gives an address to cards that nothing is configured for
+    yields: tuple[str, ...] = ()  # tools that leave it to whoever else configures it
     above: tuple[str, ...] = ()  # bonds, bridges, VLANs, VRFs … that stand on it, directly or not
 
     @property
@@ -245,6 +246,18 @@ class Card(NamedTuple):
         return tuple(dict.fromkeys(server for one in self.configurations for server in one.dns))
 
     @property
+    def claims(self) -> tuple[str, ...]:
+        """Tools that give it an address or a master at boot, without those that leave it to another."""
+        tools = [one.tool for one in self.configurations if one.at_boot and (one.method != "manual" or one.over)]
+        own = dict.fromkeys(tool for tool in tools if tool not in ("kernel", *self.yields))
+        return tuple(own)
+
+    @property
+    def claimed_in(self) -> str:
+        """The places where `claims` do so."""
+        return ", ".join(dict.fromkeys(one.where for one in self.configurations if one.tool in self.claims))
+
+    @property
     def dhcp(self) -> bool:
         """Whether some configuration asks for DHCP."""
         return any(one.is_dhcp for one in self.configurations)
@@ -268,6 +281,17 @@ class SlotName(NamedTuple):
         return f"PermanentMACAddress={self.mac}{end}" if number == self.lines[0] else ""
 
 
+class Tuned(NamedTuple):
+    """One setting that a driver may refuse."""
+
+    tool: str
+    device: str
+    path: str
+    line: int
+    text: str
+    stops: bool  # the interface stays down where it is refused
+
+
 class Network(NamedTuple):
     """The network configuration in force and the cards that it is for."""
 
@@ -284,6 +308,31 @@ class Network(NamedTuple):
             wanted[number].by_address(line, number) if number in wanted else line
             for number, line in enumerate(split(text), 1)
         )
+
+    @property
+    def in_use(self) -> tuple[Configuration, ...]:
+        """Configurations brought up at boot, of cards and of what stands on cards."""
+        names = {name for card in self.cards for name in (card.name, *card.above)}
+        return tuple(one for one in self.configurations if one.at_boot and (one.devices or one.interface in names))
+
+    @property
+    def own_macs(self) -> tuple[str, ...]:
+        """The addresses that the cards have by themselves."""
+        return tuple(card.device.permanent_mac for card in self.cards if card.device.permanent_mac)
+
+    @property
+    def tuned(self) -> tuple[Tuned, ...]:
+        """Every setting for ethtool."""
+        return tuple(
+            Tuned(one.tool, one.device, one.path, each.line, each.text, one.tool == "ifupdown" and each.stops)
+            for one in self.in_use
+            for each in one.tuning
+        )
+
+    def may_fail(self, text: str, items: Iterable[Tuned]) -> str:
+        """The file `text` with the commands `items` allowed to fail; all other lines stay."""
+        lines = {one.line for one in items}
+        return net_ifupdown.may_fail(text, lines)
 
     @property
     def for_cards(self) -> tuple[Configuration, ...]:
@@ -381,6 +430,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 version=udev.version,
                 defaults=link[0].kept if link else (),
                 automatic=automatic,
+                yields=("networkmanager",) if own and net_keyfile.leaves(tree, device, own) else (),
                 above=_above(device.name, standing),
             )
         )
