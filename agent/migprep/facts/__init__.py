@@ -53,6 +53,9 @@ if TYPE_CHECKING:
         kernels as kernels,
     )
     from migprep.facts import (
+        leases as leases,
+    )
+    from migprep.facts import (
         modprobe as modprobe,
     )
     from migprep.facts import (
@@ -274,6 +277,12 @@ class Facts:
         from migprep.facts import name_users
 
         return name_users.probe(self)
+
+    @fact
+    def leases(self) -> leases.Leases:
+        from migprep.facts import leases
+
+        return leases.probe(self)
 
     @fact
     def cloudinit(self) -> cloudinit.CloudInit:

@@ -15,6 +15,9 @@ LEFT = re.compile(r"(?:~|\.(?:bak|old|orig|rpmnew|rpmorig|rpmsave|dpkg-\w+|ucf-\
 #: How the names of files begin that cloud-init writes, for netplan, ifupdown, networkd and NetworkManager.
 CLOUD_INIT = ("50-cloud-init", "10-cloud-init-", "cloud-init-")
 
+#: Tools whose files can be turned to DHCP by a change of a few lines.
+CHANGEABLE = ("ifupdown", "ifcfg", "suse-ifcfg", "netplan", "networkmanager", "networkd")
+
 UNITS = "/etc/systemd/system"
 #: Where some distributions start units without asking.
 SHIPPED = ("/usr/lib/systemd/system/multi-user.target.wants", "/lib/systemd/system/multi-user.target.wants")
@@ -114,7 +117,7 @@ class Configuration(NamedTuple):
     @property
     def can_become_dhcp(self) -> bool:
         """Whether this tool's file can be turned to DHCP by a change of a line or two."""
-        return self.is_static and self.tool in ("ifupdown", "ifcfg", "suse-ifcfg", "networkmanager", "networkd")
+        return self.is_static and self.tool in CHANGEABLE
 
     def breaks_with(self, drivers: tuple[str, ...]) -> bool:
         """Whether no card with one of `drivers`, in whatever place, can be selected by hardware."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from migprep.facts.configuration import Configuration, Setting, installed, number, text
 from migprep.facts.selection import Selection, mac
+from migprep.formats.stanzas import split
 from migprep.model import Undetermined
 from migprep.root import Root
 
@@ -160,3 +161,85 @@ def read(tree: Root) -> tuple[Configuration, ...]:
     # A bond's ports are named by their key, not by their device, where they have one of their own.
     keys = {name for kind in KINDS for name in _mapping(network.get(kind))}
     return tuple(one._replace(uses=tuple(name for name in one.uses if name not in keys)) for one in found)
+
+
+def as_dhcp(content: str, line: int) -> str:
+    """The file with the interface whose name stands at `line` taking its address from DHCP; everything else stays.
+
+    An interface that is written in braces stays as it is: a person must do that.
+    """
+    import yaml
+
+    try:
+        node = yaml.compose(
+            content.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), Loader=yaml.BaseLoader
+        )
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return content
+    body = next(
+        (
+            body
+            for _, interfaces in _pairs(_child(node, "network"))
+            for name, body in _pairs(interfaces)
+            if name.start_mark.line + 1 == line
+        ),
+        None,
+    )
+    if body is None or body.flow_style or not _pairs(body) or body.start_mark.line + 1 <= line:
+        return content
+    lines = split(content)
+    # A block ends where the next word begins, or with the text.
+    rest = lines[body.end_mark.line :]
+    last = body.end_mark.line if rest and rest[0][: body.end_mark.column].strip() == "" else len(lines)
+    gone: list[tuple[int, int]] = []
+    asks = None
+    for key, (start, end) in zip(_pairs(body), _spans([key for key, _ in _pairs(body)], last, lines)):
+        name, value = key[0].value, key[1]
+        if name in ("addresses", "gateway4", "gateway6"):
+            gone.append((start, end))
+        elif name == "nameservers":
+            gone += _inner(value, (start, end), lines, [each for each in _pairs(value) if each[0].value == "addresses"])
+        elif name == "routes":
+            gone += _inner(value, (start, end), lines, [each for each in value.value if _is_default(each)])
+        elif name == "dhcp4":
+            asks = start
+    indent = " " * body.start_mark.column
+    first = asks if asks is not None else min((start for start, _ in gone), default=body.start_mark.line)
+    parts = []
+    for at, raw in enumerate(lines):
+        if at == first:
+            parts.append(f"{indent}dhcp4: true{_end(raw)}")
+        if at != asks and not any(start <= at < end for start, end in gone):
+            parts.append(raw)
+    return "".join(parts)
+
+
+def _spans(nodes: list[Any], last: int, lines: list[str]) -> list[tuple[int, int]]:
+    """The lines of each of `nodes`, which follow each other up to `last`; comments behind the last are not its own."""
+    starts = [node.start_mark.line for node in nodes]
+    found = []
+    for start, end in zip(starts, [*starts[1:], last]):
+        while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+            end -= 1
+        found.append((start, end))
+    return found
+
+
+def _inner(value: Any, whole: tuple[int, int], lines: list[str], wanted: list[Any]) -> list[tuple[int, int]]:
+    """The lines of the `wanted` members of a mapping or sequence; all of it where nothing else is in it."""
+    members = value.value if isinstance(value.value, list) else []
+    if len(wanted) == len(members):
+        return [whole]
+    if value.flow_style:
+        return []
+    spans = _spans([each[0] if isinstance(each, tuple) else each for each in members], whole[1], lines)
+    return [span for each, span in zip(members, spans) if each in wanted]
+
+
+def _is_default(route: Any) -> bool:
+    told = {key.value: value.value for key, value in _pairs(route)}
+    return told.get("to") in ("default", "0.0.0.0/0", "0/0", "::/0")
+
+
+def _end(raw: str) -> str:
+    return "\r\n" if raw.endswith("\r\n") else "\n"

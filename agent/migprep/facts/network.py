@@ -310,6 +310,11 @@ class Network(NamedTuple):
         )
 
     @property
+    def leased(self) -> tuple[Card, ...]:
+        """Cards with an address from DHCP and none of their own."""
+        return tuple(card for card in self.cards if card.dhcp)
+
+    @property
     def in_use(self) -> tuple[Configuration, ...]:
         """Configurations brought up at boot, of cards and of what stands on cards."""
         names = {name for card in self.cards for name in (card.name, *card.above)}
@@ -351,6 +356,8 @@ class Network(NamedTuple):
                 text = net_ifupdown.as_dhcp(text, one.line)
             elif one.tool in ("ifcfg", "suse-ifcfg"):
                 text = net_ifcfg.as_dhcp(text)
+            elif one.tool == "netplan":
+                text = net_netplan.as_dhcp(text, one.line)
             elif one.tool == "networkmanager":
                 text = net_keyfile.as_dhcp(text)
             elif one.tool == "networkd":
