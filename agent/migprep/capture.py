@@ -167,10 +167,10 @@ def record(base: Root) -> Recorder:
 
 def told(facts: Any) -> dict[str, bytes]:
     """What cannot be had from files: the kernel's answers, the names inside each initramfs, what loaders are."""
-    from migprep.facts import efi
+    from migprep.facts import efi, luks
     from migprep.facts.initramfs import listings
 
-    return {**_observed(facts.root), **listings(facts), **efi.named(facts)}
+    return {**_observed(facts.root), **listings(facts), **efi.named(facts), **luks.headers(facts)}
 
 
 def _observed(base: Root) -> dict[str, bytes]:

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
         leases as leases,
     )
     from migprep.facts import (
+        luks as luks,
+    )
+    from migprep.facts import (
         modprobe as modprobe,
     )
     from migprep.facts import (
@@ -75,6 +78,9 @@ if TYPE_CHECKING:
     )
     from migprep.facts import (
         startup as startup,
+    )
+    from migprep.facts import (
+        storage as storage,
     )
     from migprep.facts import (
         swaps as swaps,
@@ -259,6 +265,18 @@ class Facts:
         from migprep.facts import stacks
 
         return stacks.probe(self)
+
+    @fact
+    def storage(self) -> storage.Storage:
+        from migprep.facts import storage
+
+        return storage.probe(self)
+
+    @fact
+    def luks(self) -> luks.Luks:
+        from migprep.facts import luks
+
+        return luks.probe(self)
 
     @fact
     def interfaces(self) -> interfaces.Interfaces:

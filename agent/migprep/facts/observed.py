@@ -61,6 +61,24 @@ def remembered(facts: Facts, name: str) -> Any:
     return known
 
 
+def beginning(path: str, limit: int) -> bytes:
+    """The first bytes of a block device, only read. Raises Undetermined where that is not allowed."""
+    import os
+    import stat
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        raise Undetermined(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        if not stat.S_ISBLK(os.fstat(descriptor).st_mode):
+            raise Undetermined(f"{path} is not a block device")
+        try:
+            return stream.read(limit)
+        except OSError as error:
+            raise Undetermined(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _module(name: str, distribution: str) -> Any:
     try:
         return importlib.import_module(name)
