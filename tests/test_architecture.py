@@ -81,6 +81,25 @@ def test_facts_do_not_read_around_the_root():
                 assert not (isinstance(call.func, ast.Name) and call.func.id == "open"), name
 
 
+#: Each of these costs as much as judging all rules.
+HEAVY = {"typing", "dataclasses", "hashlib", "subprocess", "jinja2", "psutil", "pyudev", "yaml", "distro", "netifaces", "ssl", "shlex",
+         "inspect", "tempfile", "logging", "pathlib", "datetime", "decimal", "ipaddress", "configparser", "socket", "ctypes"}  # fmt: skip
+#: What no usual check imports.
+SELDOM = {"actions.py", "apply.py", "capture.py", "compression.py", "cpio.py", "journal.py", "lint.py", "mend.py", "plan.py",
+          "process.py", "render.py", "diff.py"}  # fmt: skip
+
+
+def test_a_check_imports_nothing_heavy():
+    """Import it in the function that needs it; what `typing` has is in migprep.typed."""
+    for name, tree in MODULES.items():
+        if name in SELDOM or (name.startswith("report/") and name not in ("report/document.py", "report/text.py", "report/outcome.py")):
+            continue
+        for node in tree.body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {one.split(".")[0] for one in names} & HEAVY, f"{name}:{node.lineno}"
+
+
 def run(*argv):
     done = subprocess.run([sys.executable, "-m", *argv], cwd=TOP, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

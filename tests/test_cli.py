@@ -465,4 +465,4 @@ def test_help_and_version_import_next_to_nothing() -> None:
     said = subprocess.run(
         [sys.executable, "-c", words], capture_output=True, text=True, env=ENVIRONMENT, check=True
     ).stdout.split()  # noqa: S603
-    assert {word for word in said if word.startswith("migprep.")} <= {"migprep", "migprep.cli"}
+    assert {word for word in said if word.startswith("migprep.")} <= {"migprep", "migprep.cli", "migprep.typed"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from migprep import process, root
 from migprep.model import MigprepError
 from migprep.root import Root, Tree
+from migprep.typed import NamedTuple
 
 #: How a command is run: argv and seconds.
 Run = Callable[[list[str], float], process.Outcome]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+
+from migprep.typed import Any
 
 FOLDER = "/var/cache/migprep"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Callable
 
 import migprep
+from migprep.typed import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
     import argparse

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable
-
 from migprep.model import MigprepError, Undetermined
+from migprep.typed import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
     import ast

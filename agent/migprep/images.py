@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from migprep import root
 from migprep.builds import ActionError, Build, Has, beside, has, prefix, size
 from migprep.facts import initramfs
 from migprep.facts.kernels import Kernel
 from migprep.model import MigprepError, Unknown
 from migprep.root import Root, Tree
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

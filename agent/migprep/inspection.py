@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 from migprep import data, evaluate, rules, targets, waivers
 from migprep.data import SITE
@@ -14,6 +13,7 @@ from migprep.report import document
 from migprep.root import Root, Tree
 from migprep.rules import Rule
 from migprep.targets import Target
+from migprep.typed import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

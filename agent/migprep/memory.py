@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 from zlib import crc32
 
 from migprep import output, saved
+from migprep.typed import Any
 
 FOLDER = "/var/lib/migprep/reports"
 KEPT = 30

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.builds import ActionError, Build, Run, beside, has, prefix, size, tool
 from migprep.formats import bootmenu, cmdline
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root, Tree
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

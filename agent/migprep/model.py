@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+
+from migprep.typed import Any, NamedTuple
 
 
 class MigprepError(Exception):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 import migprep
 from migprep import witness
 from migprep.cache import Cache
 from migprep.data import COMPILED, HERE, SITE
+from migprep.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

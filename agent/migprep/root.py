@@ -7,9 +7,9 @@ import io
 import os
 import stat
 from fnmatch import fnmatchcase
-from typing import BinaryIO, NamedTuple, Protocol
 
 from migprep.model import MigprepError
+from migprep.typed import BinaryIO, NamedTuple, Protocol
 
 #: Bytes that a configuration file may have before it is refused (the largest real one seen is 200 kB).
 LIMIT = 4 << 20

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from migprep import data, expr
 from migprep.model import Link, Mend, MigprepError, Phase, Safety, Severity
+from migprep.typed import Any, NamedTuple
 
 BLOCKS = ("boot", "network", "data")
 

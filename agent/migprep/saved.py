@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
 
 from migprep.model import Link, MigprepError
+from migprep.typed import Any
 
 #: No report of a machine comes near (bytes).
 LIMIT = 64 << 20

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from migprep import data
 from migprep.model import MigprepError
+from migprep.typed import NamedTuple
 
 
 class TargetError(MigprepError):

@@ -9,10 +9,10 @@ gives `conditional` at best.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import data
 from migprep.model import Finding, MigprepError, Result, Waiver
+from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

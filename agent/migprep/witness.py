@@ -12,10 +12,10 @@ import os
 import re
 import stat
 from functools import cache
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from migprep.digest import sha256
 from migprep.root import LIMIT, Stat, Tree, Unreadable
+from migprep.typed import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable, Generic, TypeVar, overload
 
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, Callable, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
     from migprep.cache import Cache

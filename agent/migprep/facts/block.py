@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import root as files
 from migprep import udevdb
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
 from migprep.facts.efi import Esp
 from migprep.formats import bootmenu
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import root
 from migprep.facts.configuration import CLOUD_INIT, installed, masked
 from migprep.model import Undetermined
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Protocol
 
 from migprep import root
 from migprep.facts.selection import Selection, Traits
 from migprep.root import Root
+from migprep.typed import NamedTuple, Protocol
 
 #: Files that a backup or a package manager left beside the live ones.
 LEFT = re.compile(r"(?:~|\.(?:bak|old|orig|rpmnew|rpmorig|rpmsave|dpkg-\w+|ucf-\w+|swp|save))$")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from migprep import root
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep.facts import crypttab, stacks
 from migprep.facts.block import Block, BlockDevice, Reference
 from migprep.facts.initramfs import Image
 from migprep.model import Undetermined, Unknown
+from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from migprep import root as files
 from migprep.facts.block import Block, Reference, unresolved
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from migprep import root as files
 from migprep.facts.kernels import Kernel
@@ -11,6 +10,7 @@ from migprep.facts.modprobe import Denial, Line, Modprobe, statements
 from migprep.facts.modprobe import parse as parse_modprobe
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.compression import Raw

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
 from migprep.facts.kernels import Kernel
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

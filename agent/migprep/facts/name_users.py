@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.facts.configuration import LEFT, is_started, started
@@ -12,6 +11,7 @@ from migprep.facts.network import Card
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from migprep.facts.configuration import Configuration, Setting, installed, number, text
 from migprep.facts.selection import Selection, mac
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined
 from migprep.root import Root
+from migprep.typed import Any
 
 #: Of files with one name the last folder's counts.
 FOLDERS = ("/lib/netplan", "/usr/lib/netplan", "/etc/netplan", "/run/netplan")

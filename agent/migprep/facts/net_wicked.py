@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from migprep.facts.configuration import Configuration, number, text
 from migprep.facts.selection import Selection, mac
 from migprep.model import Undetermined
 from migprep.root import Root
+from migprep.typed import Any
 
 FOLDER = "/etc/wicked/ifconfig"
 DHCP = ("ipv4-dhcp", "ipv6-dhcp", "ipv6-auto")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from migprep import root
 from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
@@ -14,6 +13,7 @@ from migprep.facts.udev import Rule, Udev, with_address
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Callable
 
 from migprep.model import Undetermined
 from migprep.root import Root, Unreadable, read
+from migprep.typed import TYPE_CHECKING, Any, Callable
 from migprep.witness import fingerprint
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from migprep.facts.cpu import isa_needed
+from migprep.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from migprep.root import Root

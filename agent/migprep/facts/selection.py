@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import NamedTuple, Protocol
 
 from migprep.formats import ini
+from migprep.typed import NamedTuple, Protocol
 
 #: 52:54:00:1a:b0:01, 52-54-00-1a-b0-01, 5254.001a.b001, and the 20 bytes of InfiniBand.
 MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}(?:(?::[0-9a-f]{2}){14})?$")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
 from migprep.facts.block import Block, BlockDevice, Kind, classify
 from migprep.formats import lvmconf
 from migprep.model import Undetermined, Unknown
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

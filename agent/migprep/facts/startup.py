@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.facts.block import Kind, Reference
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migprep import root
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

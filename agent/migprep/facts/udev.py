@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.facts import selection
@@ -13,6 +12,7 @@ from migprep.facts.selection import Selection, Traits
 from migprep.formats import ini
 from migprep.formats.stanzas import split
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

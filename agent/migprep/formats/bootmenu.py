@@ -7,7 +7,8 @@ changes one word and nothing else.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from migprep.typed import NamedTuple
 
 
 class Entry(NamedTuple):

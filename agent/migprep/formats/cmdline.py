@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from migprep.typed import NamedTuple
 
 #: A word: anything but white space, with double- or single-quoted parts that may hold it.
 WORD = re.compile(r"(?:\\.|\"[^\"]*\"|'[^']*'|[^\s\"'\\])+")

@@ -6,7 +6,8 @@ Joining the `raw` of all lines gives back the text. Only ``\n`` ends a line, as 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from migprep.typed import NamedTuple
 
 #: libmount separates fields by blanks and tabs alone; a carriage return before the end belongs to the line's end.
 FIELD = re.compile(r"[^ \t\r\n]+")

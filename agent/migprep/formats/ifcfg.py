@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from migprep.formats.stanzas import split
+from migprep.typed import NamedTuple
 
 # HWADDR="00:0C:29:AB:CD:EF"
 # export DEVICE=eth0   # the first

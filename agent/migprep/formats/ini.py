@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from migprep.formats.stanzas import split
+from migprep.typed import NamedTuple
 
 
 class Line(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from migprep.typed import BinaryIO
 
 
 def section(raw: BinaryIO, name: bytes) -> tuple[int, int] | None:

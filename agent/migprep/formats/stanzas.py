@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from migprep.typed import NamedTuple
 
 #: Words that begin a stanza; every other line is an option of the one before.
 KEYWORDS = frozenset({"iface", "mapping", "auto", "source", "source-directory", "rename", "template"})

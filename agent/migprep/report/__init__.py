@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from migprep.typed import Any
 
 #: Each is a module of this package with a `render(document) -> str`, imported when it is asked for.
 FORMATS = ("text", "json", "html", "junit", "sarif", "ndjson", "csv", "prom", "nagios", "checkmk")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from migprep.report.text import PLAIN, VERDICTS, Style, name, shown, wrap
+from migprep.typed import Any, NamedTuple
 
 Item = dict[str, Any]
 #: What tells a finding from others: target, rule and subject (the fingerprint is of the last two).

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from migprep.report.nagios import plain
 from migprep.report.text import VERDICTS
+from migprep.typed import Any
 
 STATES = {"ready": 0, "conditional": 1, "not_ready": 2, "unknown": 3}
 Item = dict[str, Any]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
-
 import migprep
 from migprep.digest import sha256
 from migprep.evaluate import verdict
@@ -12,6 +10,7 @@ from migprep.model import Evidence, Finding, Link, Result, Severity, Status, Und
 from migprep.report.outcome import SITE_FILES
 from migprep.rules import Rule
 from migprep.targets import Target
+from migprep.typed import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from migprep.report import page
 from migprep.report.text import (
     VERDICT_SIGNS,
@@ -19,6 +17,7 @@ from migprep.report.text import (
     system,
     unjudged,
 )
+from migprep.typed import Any
 
 Item = dict[str, Any]
 

@@ -7,9 +7,9 @@ judged is an error, one that does not apply is skipped. Format: the XSD that Jen
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET  # noqa: S405  only written, never parsed
-from typing import Any
 
 from migprep.report.text import shown
+from migprep.typed import Any
 
 Item = dict[str, Any]
 

@@ -6,9 +6,8 @@ unless --fail-on high asks for 2.
 
 from __future__ import annotations
 
-from typing import Any
-
 from migprep.report.text import VERDICTS, shown
+from migprep.typed import Any
 
 STATES = {"ready": "OK", "conditional": "WARNING", "not_ready": "CRITICAL", "unknown": "UNKNOWN"}
 #: The worst first.

@@ -6,7 +6,8 @@ Every line stands alone: it names its host, time and target. Pure ASCII, so that
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+
+from migprep.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

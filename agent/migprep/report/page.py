@@ -6,7 +6,7 @@ not run. Without a script, in a mail, everything is shown and only the filter is
 
 from __future__ import annotations
 
-from typing import Any
+from migprep.typed import Any
 
 
 def render(name: str, values: dict[str, Any]) -> str:

@@ -6,10 +6,10 @@ Standard: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 from migprep.report.text import shown
+from migprep.typed import Any
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"blocker": "error", "high": "warning", "low": "note", "info": "note"}
