@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts

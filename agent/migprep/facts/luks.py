@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from migprep import root as files
 from migprep.facts.block import BlockDevice
 from migprep.model import Undetermined, Unknown
+from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
