@@ -25,6 +25,7 @@ from migprep.facts import (
     udev,
 )
 from migprep.model import MigprepError, Unknown
+from migprep.report import document
 from migprep.root import Files, Overlay
 
 CORPUS = Path(os.environ.get("MIGPREP_CORPUS", "/nonexistent"))
@@ -120,6 +121,34 @@ def test_old_and_new_keyfile_addresses() -> None:
     )
     assert (one.addresses, one.gateway, one.dns) == (("10.0.0.5/24",), "10.0.0.1", ("1.1.1.1",))
     assert net_keyfile.parse("[connection]\ntype=wifi\n", "/x") == ()
+
+
+def test_a_keyfile_of_old_writes_an_address_in_numbers() -> None:
+    (one,) = net_keyfile.parse("[connection]\ntype=802-3-ethernet\n[802-3-ethernet]\nmac-address=82;84;0;26;176;1;\n", "/x")
+    assert one.selection.permanent_macs == ("52:54:00:1a:b0:01",)
+
+
+def test_everything_above_a_card_is_followed() -> None:
+    told = "auto br0.10\niface br0.10 inet dhcp\nauto br0\niface br0 inet manual\n bridge_ports bond0\n" \
+        "iface bond0 inet manual\n bond-slaves ens3\n"  # fmt: skip
+    facts = Facts(machine("net-ens3", **{"/etc/network/interfaces": told}))
+    assert facts.network.cards[0].above == ("bond0", "br0", "br0.10")
+    assert facts.network.cards[0].carries == " and carries bond0, br0, br0.10"
+
+
+def test_the_inventory_says_how_to_build_the_network_again() -> None:
+    told = "auto br0\niface br0 inet static\n bridge_ports ens3\n address 10.0.2.40/24\n" \
+        "auto ens3\niface ens3 inet static\n address 10.1.0.5/24\n dns-nameservers 10.0.2.3\n"  # fmt: skip
+    lease = 'lease {\n  interface "ens3";\n  fixed-address 10.0.2.15;\n  option routers 10.0.2.2;\n}\n'
+    facts = Facts(machine("net-ens3", **{"/etc/network/interfaces": told, "/var/lib/dhcp/dhclient.leases": lease}))
+    (card,) = document.inventory(facts)["nics"]
+    assert {key: card[key] for key in ("name", "mac", "mac_is_local", "place", "method", "dns", "carries")} == {
+        "name": "ens3", "mac": "52:54:00:1a:b0:01", "mac_is_local": True, "place": "pci-0000:00:03.0", "method": "static",
+        "dns": ["10.0.2.3"], "carries": ["br0"],
+    }  # fmt: skip
+    assert card["configured_in"] == ["/etc/network/interfaces:2", "/etc/network/interfaces:6"]
+    assert card["configured_addresses"] == ["10.0.2.40/24", "10.1.0.5/24"]
+    assert card["lease"]["address"] == "10.0.2.15" and card["lease"]["identity"] == "MAC address"
 
 
 def test_networkd_selects_by_more_than_a_name() -> None:

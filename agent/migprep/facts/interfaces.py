@@ -57,6 +57,11 @@ class Interface(NamedTuple):
         return self.permanent_mac or ("" if self.master else self.mac)
 
     @property
+    def is_local(self) -> bool:
+        """Whether its address was made up by some hypervisor or person, and by no maker of cards (IEEE 802)."""
+        return len(self.own_mac) > 1 and self.own_mac[1] in "2367abef"
+
+    @property
     def known_addresses(self) -> tuple[str, ...]:
         """Its addresses. Raises Undetermined where nobody could look."""
         if isinstance(self.addresses, Unknown):

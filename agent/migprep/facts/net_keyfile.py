@@ -22,7 +22,7 @@ METHODS = {
     "shared": "manual",
 }
 #: Keys of a wired profile that ask the driver for more than its defaults.
-SPEEDS = ("speed", "duplex", "auto-negotiate", "wake-on-lan")
+SPEEDS = ("speed", "duplex", "auto-negotiate")
 TYPES = ("ethernet", "802-3-ethernet", "bond", "bridge", "vlan", "team", "infiniband", "macvlan", "ovs-interface")
 
 
@@ -33,7 +33,7 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
     if kind not in TYPES:
         return ()
     wired = "ethernet" if any(line.section == "ethernet" for line in lines) else "802-3-ethernet"
-    address = mac(ini.value(lines, wired, "mac-address")) or mac(ini.value(lines, "infiniband", "mac-address"))
+    address = _mac(ini.value(lines, wired, "mac-address")) or _mac(ini.value(lines, "infiniband", "mac-address"))
     name = ini.value(lines, "connection", "interface-name")
     globs = _words(lines, "match", "interface-name")
     selection = Selection(
@@ -73,6 +73,14 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
             ),
         ),
     )
+
+
+# mac-address=00:11:22:33:44:55      mac-address=0;17;34;51;68;85;
+def _mac(value: str) -> str:
+    numbers = value.strip(" ;").split(";")
+    if len(numbers) in (6, 20) and all(one.isascii() and one.isdigit() and len(one) < 4 for one in numbers):
+        return mac(":".join(f"{int(one):02x}" for one in numbers))
+    return mac(value)
 
 
 def _words(lines: tuple[ini.Line, ...], section: str, key: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ KINDS = ("ethernets", "bonds", "bridges", "vlans", "vrfs", "dummy-devices")
 #: Settings that a driver may refuse.
 TUNING = (
     "receive-checksum-offload", "transmit-checksum-offload", "tcp-segmentation-offload", "tcp6-segmentation-offload",
-    "generic-segmentation-offload", "generic-receive-offload", "large-receive-offload", "wakeonlan",
+    "generic-segmentation-offload", "generic-receive-offload", "large-receive-offload",
     "virtual-function-count", "embedded-switch-mode", "delay-virtual-functions-rebind",
 )  # fmt: skip
 #: Where the first line of an interface is kept among its settings.

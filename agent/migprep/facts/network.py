@@ -258,6 +258,12 @@ class Card(NamedTuple):
         return ", ".join(dict.fromkeys(one.where for one in self.configurations if one.tool in self.claims))
 
     @property
+    def method(self) -> str:
+        """How it comes by its address: dhcp, static, both, or "" for neither."""
+        found = {one.method for one in self.configurations if one.method in ("dhcp", "static")}
+        return " and ".join(sorted(found))
+
+    @property
     def dhcp(self) -> bool:
         """Whether some configuration asks for DHCP."""
         return any(one.is_dhcp for one in self.configurations)

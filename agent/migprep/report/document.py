@@ -15,6 +15,7 @@ from migprep.typed import TYPE_CHECKING, Any, Callable, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from migprep.facts.network import Card
     from migprep.plan import Change
 
 SCHEMA = "migprep/report/1.0"
@@ -300,31 +301,54 @@ def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
 
 def _nics(facts: Facts) -> list[dict[str, object]] | None:
     """The cards, and every MAC address: that is what the target must be given, or configuration be changed for."""
-    interfaces = facts.interfaces
+    interfaces, network = facts.interfaces, facts.network
     if isinstance(interfaces, Unknown):
         return None
+    cards = {} if isinstance(network, Unknown) else {card.name: card for card in network.cards}
     return [
         {
-            "name": card.name,
-            "mac": card.own_mac or card.mac,
-            "driver": card.driver,
-            "bus": card.bus,
-            "master": card.master,
-            "addresses": None if isinstance(card.addresses, Unknown) else card.addresses,
-            "gateways": None if isinstance(card.gateways, Unknown) else card.gateways,
-            "configured_by": _owner(facts, card.name),
+            "name": one.name,
+            "mac": one.own_mac or one.mac,
+            "mac_is_local": one.is_local,
+            "driver": one.driver,
+            "bus": one.bus,
+            "place": one.place,
+            "master": one.master,
+            "addresses": None if isinstance(one.addresses, Unknown) else one.addresses,
+            "gateways": None if isinstance(one.gateways, Unknown) else one.gateways,
+            **_configured(cards.get(one.name), isinstance(network, Unknown)),
+            "lease": _lease(facts, one.name),
         }
-        for card in interfaces.devices
-        if card.is_physical
+        for one in interfaces.devices
+        if one.is_physical
     ]
 
 
-def _owner(facts: Facts, name: str) -> str | None:
-    """The tools that configure a device, in words; null when that could not be read."""
-    network = facts.network
-    if isinstance(network, Unknown):
-        return None
-    return next((", ".join(card.configured_by) for card in network.cards if card.name == name), "")
+def _configured(card: Card | None, unknown: bool) -> dict[str, object]:
+    """What configures a card and where, enough to write it again by hand; nulls when that could not be read."""
+    if card is None:
+        nothing: list[str] | None = None if unknown else []
+        return {
+            "configured_by": None if unknown else "", "configured_in": nothing, "named_in": nothing, "method": None,
+            "configured_addresses": nothing, "dns": nothing, "carries": nothing,
+        }  # fmt: skip
+    return {
+        "configured_by": ", ".join(card.configured_by),
+        "configured_in": list(dict.fromkeys(one.where for one in card.configurations)),
+        "named_in": [f"{pin.path}:{pin.line}" if pin.line else pin.path for pin in card.pins],
+        "method": card.method,
+        "configured_addresses": list(dict.fromkeys(each for one in card.configurations for each in one.addresses)),
+        "dns": list(card.dns),
+        "carries": list(card.above),
+    }
+
+
+def _lease(facts: Facts, name: str) -> dict[str, str] | None:
+    """The address that DHCP lent a device, by which server and for which identity; null for none."""
+    leases = facts.leases
+    found = () if isinstance(leases, Unknown) else leases.of(name)
+    told = ("address", "server", "gateway", "identity", "path")
+    return {key: getattr(found[0], key) for key in told} if found else None
 
 
 def _cpu(facts: Facts) -> dict[str, object] | None:
