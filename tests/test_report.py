@@ -165,7 +165,8 @@ def test_explain_tells_everything_about_a_rule() -> None:
         "Debian",
         "blkid",
         "fstab(5)",
-        "By UUID (safe",
+        "By UUID.",
+        "works where it is",
     ):
         assert words in page
     _assert_printable(page)

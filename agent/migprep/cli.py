@@ -25,7 +25,7 @@ HELP = {
     "capture": "write the machine as one archive, to be checked elsewhere with --root",
     "report": "convert a saved report, or compare two",
     "fleet": "merge the reports of many machines",
-    "explain": "tell all about one rule",
+    "explain": "tell all about one rule, or how one finding came about",
     "rules": "list the rules",
     "targets": "list the targets",
     "history": "list what fix has done",
@@ -176,11 +176,15 @@ def _capture(verb: argparse.ArgumentParser) -> None:
 
 
 def _explain(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("rule", metavar="RULE", help="for example fstab/volatile-device-name")
+    add = verb.add_argument
+    add("rule", metavar="RULE_OR_FINGERPRINT", help="for example fstab/volatile-device-name; or what a report names")
+    add("--root", metavar="DIR", help=f"for a fingerprint: {ROOT}")
+    add("--target", metavar="NAME", action="append", default=[], help="for a fingerprint: only on this target")
 
 
 def _rules(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--target", metavar="NAME", help="only those that can matter for this target")
+    verb.add_argument("--format", choices=("text", "man", "md"), default="text", help="text, man or md (a table)")
 
 
 def _targets(verb: argparse.ArgumentParser) -> None:
@@ -499,10 +503,15 @@ def _tell_fleet(found: dict[str, Any], base: Any, outputs: list[tuple[str, str]]
 
 
 def explain(options: argparse.Namespace) -> int:
-    """One rule's page."""
+    """One rule's page, or the trace of one finding."""
+    import re
+
     from migprep import inspection
     from migprep.report import pages
 
+    if re.fullmatch("[0-9a-f]{6,16}", options.rule):
+        say(_traced(options))
+        return 0
     found = {rule.id: rule for rule in inspection.load_rules()[0]}
     if options.rule not in found:
         from difflib import get_close_matches
@@ -515,6 +524,25 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _traced(options: argparse.Namespace) -> str:
+    """How the finding whose fingerprint begins so came about. Raises UsageError when there is none."""
+    from migprep import inspection, trace
+
+    names = options.target or sorted(inspection.load_targets()[0], key=lambda one: one != inspection.DEFAULT_TARGET)
+    work = inspection.begin(options.root, names)
+    judged = inspection.judge(work)
+    rules = {rule.id: rule for rule in work.rules}
+    for target in work.targets:
+        for result in judged[target.name]:
+            for finding in result.findings:
+                if finding.fingerprint.startswith(options.rule):
+                    rule = rules[finding.rule]
+                    found = trace.trace(rule, work.facts.root, target, finding.subject)
+                    return trace.page(rule, finding, target, found, terminal())
+    where = ", ".join(target.name for target in work.targets)
+    raise inspection.UsageError(f"no finding of this machine has the fingerprint {options.rule} (on {where})")
+
+
 def rules(options: argparse.Namespace) -> int:
     """All rules, or those that can matter for one target."""
     from migprep import inspection
@@ -524,7 +552,12 @@ def rules(options: argparse.Namespace) -> int:
     if options.target:
         target = inspection.choose(inspection.load_targets()[0], [options.target])[0]
         found = tuple(rule for rule in found if inspection.can_apply(rule, target))
-    say(pages.rules(found, terminal()))
+    if options.format == "text":
+        say(pages.rules(found, terminal()))
+    else:
+        from migprep.report import reference
+
+        say(reference.man(found) if options.format == "man" else reference.markdown(found))
     return _refusals(refused)
 
 

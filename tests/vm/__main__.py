@@ -1,4 +1,4 @@
-"""The lab's command line: python -m tests.vm list | build | run | rejudge | table | v2v."""
+"""The lab's command line: python -m tests.vm list | build | run | rejudge | unit | table | v2v."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from . import cache, command, disk, machine, mend, results, trial, v2v
+from . import cache, command, disk, machine, mend, results, trial, unit, v2v
 from .command import LabError
 from .results import Row
 from .scenario import TARGETS, Scenario, ScenarioError, load, load_all
@@ -42,7 +42,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="list|build|run|rejudge|table|v2v")
+    commands = parser.add_subparsers(required=True, metavar="list|build|run|rejudge|unit|table|v2v")
     for name, do, text in (
         ("list", _list, "name every scenario and its story"),
         ("build", _build, "build disks without booting them"),
@@ -53,12 +53,13 @@ def _parser() -> argparse.ArgumentParser:
             "judge the kept captures with today's rules and compare with the known fates; boots nothing",
         ),
         ("table", _table, "print the newest results"),
+        ("unit", _unit, "compare migprep's report in the shell with that of its systemd unit, in the source guest"),
         ("v2v", _v2v, "convert disks with virt-v2v and boot what comes out"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(do=do)
         sub.add_argument("--results", type=Path, default=results.FILE, help="record of results")
-        if name in ("build", "run", "rejudge", "v2v"):
+        if name in ("build", "run", "rejudge", "unit", "v2v"):
             sub.add_argument("names", nargs="*", metavar="NAME")
             sub.add_argument("--all", action="store_true", help="every scenario")
             sub.add_argument("--smoke", action="store_true", help="only the few that prove the lab")
@@ -198,6 +199,15 @@ def _commit() -> str:
     argv = ("git", "-C", str(trial.CHECKOUT), "describe", "--always", "--dirty")
     out = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
     return out.strip() or "unknown"
+
+
+def _unit(asked: argparse.Namespace) -> int:
+    failed = 0
+    for scenario in _chosen(asked):
+        act = unit.parity(scenario, machine.product(trial.CHECKOUT))
+        failed += act.code != 0
+        print(f"{scenario.name}: {'the same' if act.code == 0 else 'DIFFERENT'}\n{act.words}", flush=True)
+    return 1 if failed else 0
 
 
 def _v2v(asked: argparse.Namespace) -> int:

@@ -50,6 +50,9 @@ def product(checkout: Path) -> Optional[bytes]:
             for path in sorted((checkout / name).rglob("*")):
                 if path.is_file():
                     _add(tar, f"product/migprep/{name}/{path.relative_to(checkout / name)}", path.read_bytes())
+        unit = checkout / "packaging" / "systemd" / "migprep-check.service"
+        if unit.is_file():
+            _add(tar, f"product/{unit.name}", unit.read_bytes())
     return raw.getvalue()
 
 

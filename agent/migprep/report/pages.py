@@ -29,9 +29,7 @@ def explain(rule: Rule, style: Style = PLAIN) -> str:
     lines += _section("What you would see", rule.symptom, style)
     lines += _section("How it is found", _detection(rule), style)
     lines += _section("Where", "\n".join(dict.fromkeys(one.path.text for one in rule.evidence)), style)
-    if rule.fix:
-        mend = rule.fix.mend
-        lines += _section("Fix", f"{mend.title} ({mend.safety.value}, phase {mend.phase.value})", style)
+    lines += _section("Fix", _fix(rule), style)
     for hint in dict.fromkeys(rule.by_hand.values()):
         lines += _section(_by_hand(hint, rule.by_hand), hint, style)
     lines += _section("References", "\n".join(rule.references), style)
@@ -45,6 +43,35 @@ def _detection(rule: Rule) -> str:
     if rule.for_each:
         lines.append(f"for each {rule.item} in: {rule.for_each.text}")
     return "\n".join([*lines, f"fails when: {rule.when.text}"])
+
+
+SAFETY = {
+    "safe": "safe: the machine still boots and works where it is, and migprep rollback restores every byte",
+    "risky": "risky: made only when you name it: --include risky --only {id}",
+    "manual": "manual: told, never made",
+}
+PHASE = {
+    "prepare": "any time before the move",
+    "cutover": "the last act before the final shutdown: --cutover; it may bind the machine to its target",
+    "after": "on the target, after the move",
+}
+
+
+def _fix(rule: Rule) -> str:
+    """What the fix does, and what it does not."""
+    if not rule.fix:
+        return "There is none: only a person can do this."
+    fix = rule.fix
+    lines = [f"{fix.mend.title}."]
+    if fix.file:
+        lines.append(f"- changes {fix.file.text}, and nothing in it but what is named above")
+    if fix.then:
+        lines.append(f"- then runs: {', '.join(fix.then)}")
+    if fix.only_if:
+        lines.append(f"- only where: {fix.only_if.text}; else see by hand")
+    lines.append(f"- {SAFETY[fix.mend.safety.value].format(id=rule.id)}")
+    lines.append(f"- when: {PHASE[fix.mend.phase.value]}")
+    return "\n".join(lines)
 
 
 def _by_hand(hint: str, by_hand: dict[str, str]) -> str:
