@@ -39,7 +39,7 @@ def _fix(rule: Rule) -> str:
 
 
 def man(rules: Sequence[Rule]) -> str:
-    """Write the manual page with the macros of man(7)."""
+    """Write the manual page of section 7."""
     lines = [
         f'.TH MIGPREP-RULES 7 "" "migprep {migprep.__version__}"', ".SH NAME",
         "migprep-rules \\- what migprep judges, and how each of it is mended", ".SH DESCRIPTION",
