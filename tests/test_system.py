@@ -146,3 +146,10 @@ def test_real_trees() -> None:
             assert not isinstance(found, Unknown) and found.is_suse
         else:
             assert isinstance(found, Unknown)
+
+
+def test_the_distribution_is_told_without_files_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux before 3.17 has no memfd_create(2), and a C library before 2.27 does not know it."""
+    monkeypatch.delattr("os.memfd_create")
+    found = _system({"/etc/os-release": b'ID=debian\nVERSION_ID="12"\n'})
+    assert (found.id, found.version) == ("debian", "12")

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from inspect import getsource
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -40,7 +41,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=_cache(), help="where sources and compiled parts are kept")
     options = parser.parse_args()
     try:
-        size = build(options.cache, options.output)
+        size = build(options.cache.resolve(), options.output.resolve())
     except BuildError as error:
         print(f"onefile: {error}", file=sys.stderr)
         return 1
@@ -60,10 +61,12 @@ def build(cache: Path, output: Path) -> int:
     cache.mkdir(parents=True, exist_ok=True)
     wheels = _stage(cache, "libraries", _files("requirements.txt"), _fetch_libraries)
     sources = _stage(cache, "sources", _files("sources.json"), _fetch_sources)
-    made_of = _files("sources.json", "requirements.txt", "build.py")
+    made_of = _files("sources.json", "requirements.txt") + getsource(_compiler) + getsource(_compile_libraries)
     libraries = _stage(cache, "libs", made_of, lambda half: _compile_libraries(half, wheels, sources))
+    made_of += getsource(_compile_python) + " ".join(LEFT_OUT)
     python = _stage(cache, "python", made_of, lambda half: _compile_python(half, wheels, sources, libraries))
-    stub = _stage(cache, "stub", made_of + _files("launcher.c"), lambda half: _link(half, wheels, libraries, python))
+    made_of += getsource(_link) + _files("launcher.c")
+    stub = _stage(cache, "stub", made_of, lambda half: _link(half, wheels, libraries, python))
     return _join(cache, wheels, sources, python, stub / "migprep", output)
 
 

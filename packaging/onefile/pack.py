@@ -29,6 +29,7 @@ def main() -> int:
     """Write the archive."""
     archive, library, wheels, checkout, built = sys.argv[1:]
     entries = dict(standard(Path(library)))
+    entries["licences/cpython"] = Path(library).with_name("LICENSE").read_bytes()
     for name in PURE:
         entries.update(package(Path(wheels, name)))
     entries.update(package(next(Path(wheels, "psutil").iterdir()), "psutil"))

@@ -184,9 +184,25 @@ def distribution(os_release: str, name: str, text: str) -> dict[str, Any]:
 
 
 def _in_memory(text: str) -> int:
-    descriptor = os.memfd_create("migprep")
+    try:
+        descriptor = os.memfd_create("migprep")
+    except (AttributeError, OSError):  # a C library before 2.27, or Linux before 3.17
+        descriptor = _nameless()
     os.write(descriptor, text.encode("utf-8", "replace"))
     return descriptor
+
+
+def _nameless() -> int:
+    """A file that is gone already, in memory where that can be had."""
+    import tempfile
+
+    memory = "/dev/shm"  # noqa: S108  tmpfs, and the file never has a name there
+    folder = memory if os.access(memory, os.W_OK) else None
+    try:
+        with tempfile.TemporaryFile(buffering=0, dir=folder) as stream:
+            return os.dup(stream.fileno())
+    except OSError as error:
+        raise Undetermined(f"no room for a copy of the release file: {error.strerror or error}") from None
 
 
 def _id_of_file(name: str, text: str) -> str:
