@@ -207,11 +207,35 @@ def processes() -> list[str]:
     return sorted({one.info["name"] or "" for one in psutil.process_iter(["name"])})
 
 
+def immutable() -> list[str]:
+    """Files of the network that nobody can write, not even root: chattr(1)'s i (FS_IOC_GETFLAGS, ioctl_iflags(2))."""
+    import fcntl
+    import os
+    import struct
+
+    found = []
+    for path in ("/etc/resolv.conf",):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            flags = fcntl.ioctl(descriptor, 0x80086601, bytes(8))
+            if struct.unpack("l", flags[: struct.calcsize("l")])[0] & 0x10:
+                found.append(path)
+        except OSError:
+            pass  # this file system knows no such flags
+        finally:
+            os.close(descriptor)
+    return found
+
+
 ASKED: dict[str, Callable[[], Any]] = {
     "network": network,
     "gateways": gateways,
     "resources": resources,
     "processes": processes,
+    "immutable": immutable,
 }
 #: Everything that can be observed; a capture keeps each in its own file.
 NAMES = tuple(ASKED)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from migprep import root
 from migprep.formats.stanzas import split
-from migprep.model import Undetermined
+from migprep.model import MigprepError, Undetermined
+from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,6 +25,33 @@ WRITERS = (
 )  # fmt: skip
 
 
+#: Settings that fix name servers whatever DHCP says: folder or file, ending, pattern.
+FIXED = (
+    # DNS=10.0.2.3 (resolved.conf(5)); servers of [global-dns-domain-*] (NetworkManager.conf(5))
+    ("/etc/systemd/resolved.conf", "", re.compile(r"\s*DNS\s*=\s*(\S.*)")),
+    ("/etc/systemd/resolved.conf.d", ".conf", re.compile(r"\s*DNS\s*=\s*(\S.*)")),
+    ("/etc/NetworkManager/conf.d", ".conf", re.compile(r"\s*servers\s*=\s*(\S.*)")),
+    # supersede domain-name-servers 10.0.2.3; (dhclient.conf(5))
+    ("/etc/dhcp/dhclient.conf", "", re.compile(r"\s*(?:supersede|prepend)\s+domain-name-servers\s+([^;]+)")),
+    ("/etc/resolvconf/resolv.conf.d", "", re.compile(r"\s*nameserver\s+(\S+)")),
+    ("/etc/resolvconf.conf", "", re.compile(r"\s*name_servers\s*=\s*(\S.*)")),
+)
+
+
+class FixedServers(NamedTuple):
+    """Name servers that a person wrote down, and where."""
+
+    path: str
+    line: int
+    servers: str
+    immutable: bool = False  # nobody can write the file, not even root
+
+    @property
+    def shown(self) -> str:
+        """Servers and file."""
+        return f"{self.servers} in {self.path}" + (", which is immutable (lsattr shows it)" if self.immutable else "")
+
+
 class Resolver(NamedTuple):
     """The resolver's configuration; `link` is where resolv.conf leads, `writer` who writes it, "" for a person."""
 
@@ -28,6 +59,7 @@ class Resolver(NamedTuple):
     search: tuple[str, ...]
     link: str
     writer: str
+    fixed: tuple[FixedServers, ...] = ()
 
 
 def parse(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -52,9 +84,38 @@ def writer(text: str, link: str) -> str:
 
 
 def probe(facts: Facts) -> Resolver:
-    """Read /etc/resolv.conf. Raises Undetermined when there is none."""
-    link = facts.root.link(PATH) or ""
-    text = root.text(facts.root, PATH)
-    if text is None:
-        raise Undetermined(f"{PATH} leads to {link}, which is not here" if link else f"no {PATH}")
-    return Resolver(*parse(text), link, writer(text, link))
+    """Read /etc/resolv.conf and what fixes name servers. Raises Undetermined where its link leads out of a tree."""
+    tree = facts.root
+    link = tree.link(PATH) or ""
+    text = root.text(tree, PATH)
+    if text is None and link and not tree.live:
+        raise Undetermined(f"{PATH} leads to {link}, which is not here")
+    found = Resolver(*parse(text or ""), link, writer(text or "", link))
+    fixed = list(_fixed(tree))
+    servers = [one for one in found.nameservers if not one.startswith(("127.", "::1"))]
+    if servers and not found.writer and not link:
+        line = next(number for number, raw in enumerate(split(text or ""), 1) if raw.split()[:1] == ["nameserver"])
+        fixed.insert(0, FixedServers(PATH, line, " ".join(servers), _immutable(facts)))
+    return found._replace(fixed=tuple(fixed))
+
+
+def _fixed(tree: Root) -> Iterator[FixedServers]:
+    for place, ending, pattern in FIXED:
+        paths = [f"{place}/{name}" for name in tree.names(place) if name.endswith(ending)] or [place]
+        for path in paths:
+            found = tree.stat(path)
+            text = root.text(tree, path) or "" if found and found.kind == "file" else ""
+            for number, line in enumerate(split(text), 1):
+                told = pattern.match(line)
+                if told:
+                    yield FixedServers(path, number, told.group(1).strip())
+
+
+def _immutable(facts: Facts) -> bool:
+    """Whether resolv.conf has chattr's i; that is not so where nobody could ask."""
+    from migprep.facts.observed import observed
+
+    try:
+        return PATH in observed(facts.root, "immutable")
+    except MigprepError:
+        return False
