@@ -82,22 +82,21 @@ set +e; env PYTHONPATH={PROJECT}/agent {ours} --root "$T" > $W/{number}.out 2> $
     return said, [(work / f"{at}.files").read_text() for at in range(len(commands) + 1)]
 
 
-CYCLE = (["check", "--format", "json"], ["fix"], ["fix", "--apply", "--yes"], ["fix"],
-         ["check", "--format", "json"], ["rollback"], ["check", "--format", "json"])  # fmt: skip
-
-
 def failing(said: Said) -> set[str]:
     return {one["rule"] for one in json.loads(said.out)["results"] if one["status"] == "fail"}
 
 
-def cycle(work: Path, scenario: Scenario, prepared: str, mended: set[str]) -> list[Said]:
+def cycle(work: Path, scenario: Scenario, prepared: str, mended: set[str], *options: str) -> list[Said]:
     """Fails; is planned, which changes nothing; mended; nothing is left to plan; whole; given back; fails again."""
-    said, files = run(work, scenario, prepared, *CYCLE)
+    target = options[:2] if options[:1] == ("--target",) else ()
+    check, fix = ["check", "--format", "json", *target], ["fix", *options]
+    said, files = run(work, scenario, prepared, check, fix, [*fix, "--apply", "--yes"], fix, check, ["rollback"], check)
     before, planned, applied, again, after, back, restored = said
     for number, one in enumerate(said):
         print(number, one.code, one.out if "schema" not in one.out else sorted(failing(one)), one.err)
     assert mended <= failing(before)
     assert planned.code == 2 and files[2] == files[0]
+    assert "Nothing to change." in again.out and files[4] == files[3]
     assert applied.code == 0, applied.err
     assert files[3] != files[0]
     assert not mended & failing(after)
@@ -123,6 +122,25 @@ DRACUT = """\
 printf 'hostonly="no"\\ncompress="zstd -1"\\ndrivers="ata_piix sd_mod ext4 e1000"\\nomit_dracutmodules+=" qemu qemu-net virtiofs "\\n' > "$T/etc/dracut.conf.d/10-machine.conf"
 for v in $(ls "$T/lib/modules"); do chroot "$T" dracut -q --force --kver "$v" "/boot/initrd.img-$v" >&2; done
 """
+
+
+GRUB = """\
+sed -e s,@BOOTDEV@,/dev/sda1,g -e s,@ROOTDEV@,/dev/sda1,g -e s,@BOOTID@,UUID,g -e s,@ROOTID@,UUID,g \
+  -e s,@BOOTFS@,ext2,g -e s,@ROOTFS@,ext2,g -e s,@PARTMAP@,msdos,g PROBE > "$T/usr/sbin/grub-probe"
+mkdir -p "$T/dev/disk/by-uuid" "$T/boot/grub"; touch "$T/dev/disk/by-uuid/UUID" "$T/dev/sda1"
+printf 'GRUB_TIMEOUT=1\\nGRUB_DISABLE_LINUX_UUID=true\\nGRUB_CMDLINE_LINUX="quiet"\\n' > "$T/etc/default/grub"
+chroot "$T" grub-mkconfig -o /boot/grub/grub.cfg >&2
+""".replace("PROBE", str(trees.GUEST / "grub-probe")).replace("UUID", UUID).replace(f"LINUX_{UUID}", "LINUX_UUID")
+
+
+def test_grub_mkconfig(tmp_path: Path) -> None:
+    """root= by name, in the menu and by the defaults, and a console that only a new menu brings, in one run."""
+    mended = {"arguments/volatile-root", "arguments/menu-made-with-names", "arguments/no-serial-console"}
+    options = [word for name in sorted(mended) for word in ("--only", name)]
+    scenario = Scenario("", "")
+    said = cycle(tmp_path, scenario, INITRAMFS_TOOLS.replace("list", "most") + GRUB, mended, "--target", "aws",
+                 "--include", "risky", *options)  # fmt: skip
+    assert "GRUB_DISABLE_OS_PROBER=true grub-mkconfig -o /boot/grub/.grub.cfg.migprep-new" in said[1].out
 
 
 def test_dracut(tmp_path: Path) -> None:

@@ -289,6 +289,8 @@ def refused(path: str, where: str, text: str | None) -> str:
         return (
             f"{path} leads to {where}, outside /etc and /boot" if where != path else f"{path} is outside /etc and /boot"
         )
+    if where.lower().endswith(".efi"):
+        return f"{path} is a program: only the way it was made can make it anew"
     owner = manager(text or "")
     if owner:
         return f"{path} is written by {owner}, which would undo the change: change it there"
@@ -425,9 +427,7 @@ class _Maker:
         self.actions, self.everything = list(names), everything
         if expected:
             self.expected[rule.id] = expected
-            self.results[rule.id] = results[rule.id]._replace(
-                status=Status.PASS, findings=(), reason="once the boot menu is made anew"
-            )
+            self.results[rule.id] = _without(results[rule.id], expected)
         for path in made.files:
             self.authors.setdefault(path, []).append(rule.id)
         return ""
@@ -446,7 +446,8 @@ class _Maker:
             same = all(
                 new.value_of(need) is not None and new.value_of(need) is old.value_of(need) for need in rule.needs
             )
-            results[rule.id] = self.results[rule.id] if same else self.judge(rule, facts, self.target)
+            judged = self.results[rule.id] if same else self.judge(rule, facts, self.target)
+            results[rule.id] = _without(judged, self.expected.get(rule.id, ()))
         return results
 
     def _worth(self, rule: Rule, made: Draft, results: dict[str, Result]) -> tuple[str, tuple[Finding, ...]]:
@@ -468,6 +469,16 @@ class _Maker:
         if shown and len(shown) == len(after.findings) and not _is_new(before, after):
             return "", shown
         return "the fix would not help: the finding stays", ()
+
+
+def _without(result: Result, expected: tuple[Finding, ...]) -> Result:
+    """The result, but for findings that only the outcome of an action can show to be gone."""
+    gone = {one.fingerprint for one in expected}
+    left = tuple(one for one in result.findings if one.fingerprint not in gone)
+    if left == result.findings:
+        return result
+    status = result.status if left else Status.PASS
+    return result._replace(status=status, findings=left, reason="once the boot menu is made anew")
 
 
 def _open(result: Result) -> int:

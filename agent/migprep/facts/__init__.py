@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         cloudinit as cloudinit,
     )
     from migprep.facts import (
+        console as console,
+    )
+    from migprep.facts import (
         cpu as cpu,
     )
     from migprep.facts import (
@@ -223,6 +226,12 @@ class Facts:
         from migprep.facts import arguments
 
         return arguments.probe(self)
+
+    @fact
+    def console(self) -> console.Console:
+        from migprep.facts import console
+
+        return console.probe(self)
 
     @fact
     def bootloader(self) -> bootloader.BootLoader:

@@ -17,6 +17,11 @@ PATH = "/etc/fstab"
 OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path"})
 
 
+#: Folders without which a machine is not up, or whose programs would go on with nothing (hier(7)).
+SYSTEM = tuple(f"/{one}/" for one in ("bin", "boot", "dev", "efi", "etc", "home", "lib", "lib64", "nix", "opt", "proc",
+                                      "root", "run", "sbin", "snap", "sys", "tmp", "usr", "var"))  # fmt: skip
+
+
 class Entry(NamedTuple):
     """One line of fstab(5) that asks for something."""
 
@@ -72,6 +77,14 @@ class Entry(NamedTuple):
         return not others
 
     @property
+    def holds_data(self) -> bool:
+        """A boot stops without it, and could go on: nothing of the system and no usual place of a database is there.
+
+        A service that starts on the empty folder below a missing mount may set up new data there.
+        """
+        return self.is_required and not f"{self.mountpoint}/".startswith(SYSTEM)
+
+    @property
     def is_left_out(self) -> bool:
         """Its data is counted on after a boot, which goes on without it: nofail, _netdev or an automount."""
         if self.is_root or self.is_swap or self.is_bind or "noauto" in self.options:
@@ -123,6 +136,15 @@ class Entry(NamedTuple):
         """The whole line with another device and nothing else changed."""
         return self.text.with_field(0, columns.encode(spec))
 
+    def with_option(self, option: str) -> str:
+        """The whole line with one more mount option and nothing else changed."""
+        fields = self.text.fields
+        if len(fields) > 3:
+            return self.text.with_field(3, f"{fields[3]},{option}")
+        if len(fields) == 3:
+            return self.text.with_field(2, f"{fields[2]} {option}")
+        return self.text.with_field(1, f"{fields[1]} auto {option}")
+
 
 class Malformed(NamedTuple):
     """A line that libmount cannot use, and why."""
@@ -142,7 +164,13 @@ class Fstab(NamedTuple):
 
     def render(self, items: tuple[Entry, ...]) -> str:
         """The text again, with each of `items` named by its stable candidate."""
-        changed = {item.line: item.with_spec(item.device.candidate) for item in items}
+        return self._changed({item.line: item.with_spec(item.device.candidate) for item in items})
+
+    def with_option(self, items: tuple[Entry, ...], option: str) -> str:
+        """The text again, with one more mount option for each of `items`."""
+        return self._changed({item.line: item.with_option(option) for item in items})
+
+    def _changed(self, changed: dict[int, str]) -> str:
         return "".join(changed.get(line.number, line.raw) for line in self.lines)
 
 
