@@ -95,3 +95,20 @@ def test_applied_and_given_back(tmp_path: Path, names: list[str]) -> None:
         assert (where.read_bytes() if where.exists() else None) == change.after
     apply.undo(place, NAME)
     assert {path: value for path, value in snapshot(place).items() if not path.startswith("/migprep")} == before
+
+
+def test_a_finding_that_a_new_menu_cures_is_no_harm_of_another_fix() -> None:
+    """The console comes with the menu that grub-mkconfig makes; root= is mended in the old one, in the same run."""
+    menu = "### BEGIN /etc/grub.d/10_linux ###\nmenuentry 'a' {\n linux /vmlinuz-6.1.0-18-amd64 root=/dev/sda1\n initrd /initrd.img-6.1.0-18-amd64\n}\n"
+    place = Files({
+        **files(["debian", "sda"]), "/boot/grub/grub.cfg": menu.encode(), "/usr/sbin/grub-mkconfig": b"/etc/default/grub.d",
+    })  # fmt: skip
+    wanted = ["arguments/no-serial-console", "arguments/volatile-root"]
+    made = plan.plan(RULES, Facts(place), TARGETS["aws"], only=wanted, include=["risky"])
+    assert [change.path for change in made.changes] == ["/boot/grub/grub.cfg", "/etc/default/grub.d/90-migprep.cfg"]
+    assert {one.rule for one in made.mended} == set(wanted)
+    assert [one.rule for one in made.expected] == ["arguments/no-serial-console"]
+    build = made.builds[0]
+    assert (build.path, build.wanted) == (
+        "/boot/grub/grub.cfg", ("PARTUUID=0badcafe-01", "UUID=11111111-aaaa-4aaa-8aaa-000000000001"),
+    )  # fmt: skip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
 from migprep.facts.arguments import ASSIGNMENT, padded
 from migprep.formats import cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
@@ -43,9 +43,10 @@ class Place(NamedTuple):
         return ", ".join(serial(wanted))
 
     def _named(self, span: tuple[int, int]) -> list[str]:
-        return [word.value.partition(",")[0] for word in self._consoles(span)]
+        return [word.value.partition(",")[0] for word in self.consoles(span)]
 
-    def _consoles(self, span: tuple[int, int]) -> list[cmdline.Word]:
+    def consoles(self, span: tuple[int, int]) -> list[cmdline.Word]:
+        """The arguments of one list that name a console."""
         return [word for word in cmdline.words(self.text, *span) if word.key == "console"]
 
     @property
@@ -55,12 +56,12 @@ class Place(NamedTuple):
 
     def observed(self, wanted: tuple[str, ...]) -> str:
         """The consoles of the first list that lacks one."""
-        named = [f"console={word.value}" for span in self.lacking(wanted)[:1] for word in self._consoles(span)]
+        named = [f"console={word.value}" for span in self.lacking(wanted)[:1] for word in self.consoles(span)]
         return " ".join(named) or "no console="
 
     def last(self, wanted: tuple[str, ...]) -> str:
         """What must stay the last console, which is /dev/console: the one that is, else the screen."""
-        found = [word.value for span in self.lacking(wanted)[:1] for word in self._consoles(span)]
+        found = [word.value for span in self.lacking(wanted)[:1] for word in self.consoles(span)]
         return found[-1] if found else "tty0"
 
 
@@ -76,8 +77,10 @@ class Console(NamedTuple):
             line = f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {added} console={items[0].last(wanted)}"\n'
             return text if line in text else text + ("" if text else "# Written by migprep.\n") + line
         place = items[0] if items[0].path == items[0].file else _assigned(items[0].path, text)
-        for span in reversed(place.lacking(wanted) if place else ()):
-            text = _added(text, span, place._consoles(span), added)
+        if place is None:
+            return text
+        for span in reversed(place.lacking(wanted)):
+            text = _added(text, span, place.consoles(span), added)
         return padded(text) if items[0].file.endswith("grubenv") else text
 
 
