@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
 
 from migprep import expr, plan, root
 from migprep.facts import Facts
 from migprep.model import Undetermined, Unknown
 from migprep.report.text import PLAIN, Style, shown, wrap
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

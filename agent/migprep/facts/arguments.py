@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.block import Block, Reference
+from migprep.facts.block import Block, Reference, unresolved
 from migprep.formats import cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
@@ -39,7 +39,7 @@ class Argument(NamedTuple):
     line: int
     start: int
     end: int
-    device: Reference | Unknown
+    device: Reference
     is_default: bool  # of the entry that boots next
     has_initrd: bool
 
@@ -71,7 +71,7 @@ class Argument(NamedTuple):
     @property
     def candidate(self) -> str:
         """How to name the device instead; the kernel alone, without an initramfs, finds no filesystem UUID."""
-        if isinstance(self.device, Unknown) or self.path.lower().endswith(".efi"):  # sealed in a unified image
+        if isinstance(self.device.devices, Unknown) or self.path.lower().endswith(".efi"):  # sealed in a unified image
             return ""
         if not self.has_initrd and self.store == "menu" and len(self.device.devices) == 1:
             partuuid = self.device.devices[0].partuuid
@@ -188,7 +188,7 @@ def _named(
     for word in words:
         spec = _spec(word)
         if spec:
-            device = block if isinstance(block, Unknown) else block.reference(spec)
+            device = unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
             end = word.start + len(spec) if word.key == "cryptdevice" else word.end
             found.append(
                 Argument(path, store, word.key, spec, word.line, word.start, end, device, is_default, has_initrd)

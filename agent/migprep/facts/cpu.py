@@ -154,7 +154,7 @@ def probe(facts: Facts) -> Cpu:
     """Read /proc/cpuinfo, the C library's demand and the files that bind to a CPU. Raises Undetermined."""
     text = root.text(facts.root, "/proc/cpuinfo")
     if not text or not text.strip():
-        raise Undetermined("which processor this is: no /proc/cpuinfo in this root")
+        raise Undetermined("no /proc/cpuinfo: which processor this is cannot be told")
     found = parse(text)
     required, by = demand(facts, found)
     modules: tuple[ForcedModule, ...] | Unknown

@@ -38,7 +38,7 @@ def probe(facts: Facts) -> Identity:
     """Read /sys/class/dmi/id and /etc/machine-id. Raises Undetermined in a root that has no /sys."""
     place = facts.root
     if not place.live and not root.is_dir(place, FOLDER):
-        raise Undetermined("which hardware this is: no /sys/class/dmi/id in this root")
+        raise Undetermined("no /sys/class/dmi/id: which hardware this is cannot be told")
     found = root.read(place, "/etc/machine-id", 4096)
     state = "absent" if found is None else "present" if found.strip() not in (b"", b"uninitialized") else "empty"
 

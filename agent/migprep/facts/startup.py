@@ -188,7 +188,7 @@ class Call(NamedTuple):
 def probe(facts: Facts) -> Startup:
     """Read the start-up files and the scripts they call. Raises Undetermined in a root without /etc."""
     if not facts.root.names("/etc"):
-        raise Undetermined("what starts at boot: no /etc in this root")
+        raise Undetermined("no /etc: what starts at boot cannot be told")
     found: list[Mention] = []
     calls: list[Call] = []
     own: list[Program] = []

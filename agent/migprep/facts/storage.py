@@ -181,7 +181,7 @@ def _unlisted(facts: Facts, block: Block) -> list[BlockDevice]:
 
     called = [entry.device for entry in facts.fstab.entries] if not isinstance(facts.fstab, Unknown) else []
     if not isinstance(facts.arguments, Unknown):
-        called += [one.device for one in facts.arguments.deciding if not isinstance(one.device, Unknown)]
+        called += [one.device for one in facts.arguments.deciding if not isinstance(one.device.devices, Unknown)]
     named = {
         device.name: device
         for reference in called

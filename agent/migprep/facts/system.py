@@ -125,7 +125,7 @@ def release(facts: Facts) -> dict[str, Any]:
     place = facts.root
     files = release_files(place)
     if not files:
-        raise Undetermined("which distribution this is: no /etc/os-release or other release file")
+        raise Undetermined("no /etc/os-release or other release file: which distribution this is cannot be told")
     identity: list[int] = []
     if place.live and facts.cache:
         for path in files:
@@ -270,7 +270,7 @@ def machine(place: Root) -> str | Unknown:
     flags = root.value(place, "/proc/cpuinfo").partition("\nflags")[2].split("\n")[0].split()
     if flags:
         return "x86_64" if "lm" in flags else "i686"
-    return Unknown("which architecture: no program and no /proc/cpuinfo in this root")
+    return Unknown("no program and no /proc/cpuinfo: which architecture this is cannot be told")
 
 
 def elf_machine(header: bytes) -> str:

@@ -43,7 +43,7 @@ def probe(facts: Facts) -> Virtualization:
     place = facts.root
     cpuinfo = root.text(place, "/proc/cpuinfo") or ""
     if not cpuinfo and not root.is_dir(place, IDENTITY):
-        raise Undetermined("what this machine runs on: neither /sys/class/dmi nor /proc/cpuinfo is there")
+        raise Undetermined("neither /sys/class/dmi nor /proc/cpuinfo: what this machine runs on cannot be told")
     return Virtualization(_xen(place) or _other(place, cpuinfo))
 
 

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WIDTH = 80
+#: The column in which the notes on the boot chain begin.
+CHAIN = 22
+#: Rules that were not judged which are named rather than counted.
+FEW = 6
 #: Findings of one rule that are told before the rest is only counted.
 SHOWN = 12
 
@@ -147,14 +151,18 @@ def _one_chain(target: Item, style: Style) -> list[str]:
     lines = ["", *wrap(f"Will it come up on {target['name']} ({shown(target['title'])})?", "", "  ")]
     lines[1] = style.paint(lines[1], "1")
     for link in target["boot_chain"]:
-        lines.append(f"  {style.sign(link['status'])} {link['link']:<18}{_cut(shown(link['note']))}".rstrip())
+        first, *more = wrap(_note(link), " " * CHAIN, " " * CHAIN)
+        lines += [f"  {style.sign(link['status'])} {link['link']:<18}{first[CHAIN:]}".rstrip(), *more]
         if link.get("symptom"):
-            lines.append(f"{'':<22}{_cut('it would show: ' + shown(link['symptom']))}")
+            lines += wrap(f"it would show: {shown(link['symptom'])}", " " * CHAIN, " " * (CHAIN + 2))
     return lines
 
 
-def _cut(words: str, room: int = WIDTH - 22) -> str:
-    return words if len(words) <= room else words[: room - 3].rstrip() + "..."
+def _note(link: Item) -> str:
+    """What is known of a link; a long reason why nothing is stands below in full, so that its beginning does here."""
+    note = shown(link["note"])
+    short = note.partition(": ")[0]
+    return short if link["status"] == "unknown" and len(note) > WIDTH - CHAIN and " " in short else note
 
 
 def _column(target: Item) -> int:
@@ -328,8 +336,35 @@ def _unchecked(document: Item, style: Style) -> list[str]:
         lines += _signed(f"{gap['fact']}: {shown(gap['reason'])}", "unknown", style)
     for reason in sorted(reasons, key=lambda one: (len(reasons[one]), one)):
         lines += _signed(shown(reason), "unknown", style)
-        lines += wrap(", ".join(sorted(reasons[reason])), "    not judged: ", "      ")
-    return lines
+        lines += wrap(_told(sorted(reasons[reason])), "    not judged: ", "      ")
+    hints = _hints(document, [*reasons, *(gap["reason"] for gap in gaps)])
+    return lines + [line for hint in hints for line in ["", *wrap(hint, "    ", "    ")]]
+
+
+def _told(rules: list[str]) -> str:
+    """A few rules by name, many by how many of each area."""
+    if len(rules) <= FEW:
+        return ", ".join(rules)
+    areas: dict[str, int] = {}
+    for rule in rules:
+        area = rule.partition("/")[0]
+        areas[area] = areas.get(area, 0) + 1
+    return f"{len(rules)} rules: " + ", ".join(f"{area} {number}" for area, number in areas.items())
+
+
+def _hints(document: Item, reasons: list[str]) -> list[str]:
+    """How more could be known."""
+    hints = []
+    if any("permission denied" in reason for reason in reasons):
+        hints.append("Some files are closed to this user: as root, migprep sees them.")
+    if document["run"]["root"] != "/" and any(
+        place in one for one in reasons for place in ("/proc/", "/sys/", "/run/udev")
+    ):
+        hints.append(
+            "These are files only. What a running machine tells besides, migprep capture takes along: run it there and "
+            "give the capture to --root."
+        )
+    return hints
 
 
 # --- waivers ---
