@@ -19,11 +19,13 @@ TARGETS = targets.load()
 
 
 def content(value):
-    """What a case writes for a file: a text, a link, or bytes."""
+    """What a case writes for a file: a text, a link, the same line many times, or bytes."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     if "link" in value:
         return value["link"]
+    if "repeat" in value:
+        return value["repeat"].encode() * value["times"]
     return bytes.fromhex(value["hex"]) if "hex" in value else base64.b64decode(value["base64"])
 
 
@@ -67,7 +69,7 @@ def test_case(document, case):
     rule = RULES[document["rule"]]
     target = target_of(case.get("target", "kvm"))
     root = root_of(document, case)
-    result = evaluate(rule, Facts(root), target)
+    result = evaluate(rule, Facts(root, folders=case.get("scan")), target)
     assert "internal error" not in result.reason
     assert result.status.value == case["status"], result
     if case["status"] == "fail":

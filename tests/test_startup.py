@@ -50,6 +50,18 @@ def _told(text: str, path: str = "/etc/rc.local") -> list[tuple[str, str, str, b
         ("cryptsetup open /dev/sda x", [("/dev/sda", "literal", "cryptsetup", False)]),
         ("sfdisk -d /dev/sda", [("/dev/sda", "literal", "sfdisk", False)]),
         ("sfdisk /dev/sda < table", [("/dev/sda", "literal", "sfdisk", True)]),
+        ("fdisk /dev/sda <<EOF", [("/dev/sda", "literal", "fdisk", True)]),
+        ("printf 'n\\n\\n' | fdisk /dev/sda", [("/dev/sda", "literal", "fdisk", True)]),
+        ("fdisk -l /dev/sda | mail root", [("/dev/sda", "literal", "fdisk", False)]),
+        ("sfdisk --dump /dev/sda > table", [("/dev/sda", "literal", "sfdisk", False)]),
+        ("cryptsetup open --type plain -d /dev/urandom /dev/sda2 swap", [("/dev/sda2", "literal", "cryptsetup", True)]),
+        ("innodb_data_file_path = /dev/sdb1:10Gnewraw", [("/dev/sdb1", "literal", "mysqld", True)]),
+        ("innodb_data_file_path = /dev/sdb1:10Graw", [("/dev/sdb1", "literal", "other", False)]),
+        ("vgextend vg0 /dev/sdb", [("/dev/sdb", "literal", "vgextend", True)]),
+        ("echo none > /sys/block/sda/queue/scheduler", [("/dev/sda", "literal", "sysfs", False)]),
+        ("cat /sys/block/sd*/size /sys/block/$d/size", [("/dev/sd*", "pattern", "other", False)]),
+        ("data      -fstype=ext4  :/dev/sdb1", [("/dev/sdb1", "literal", "other", False)]),
+        ("device: /dev/{{ disk }} /dev/sd{{ x }}", []),
         ("zcat image > /dev/sda", [("/dev/sda", "literal", "redirection", True)]),
         ("<volume path=\"/dev/sda1\"/> <b>/dev/sda2</b>", [("/dev/sda1", "literal", "other", False), ("/dev/sda2", "literal", "other", False)]),
         ("hdparm -S 120 /dev/hda", [("/dev/hda", "literal", "hdparm", False)]),
@@ -100,6 +112,29 @@ def _probed(files: dict[str, bytes | str]) -> tuple[Mention, ...]:
     found = startup.probe(Facts(Files({"/etc/hostname": b"x", **files})))
     assert isinstance(found, Startup)
     return found.mentions
+
+
+def test_a_file_of_one_program_speaks_for_it() -> None:
+    assert _told("raw /dev/sda5\next4 /dev/sda6\n", "/etc/kdump.conf") == [
+        ("/dev/sda5", "literal", "kdump", True),
+        ("/dev/sda6", "literal", "other", False),
+    ]
+    assert _told("block/sda/queue/scheduler = none", "/etc/sysfs.conf")[0][2] == "sysfs"
+    assert _told("w /sys/block/sda/queue/rotational - - - - 0", "/etc/tmpfiles.d/x.conf")[0][2] == "sysfs"
+    assert _told("command[disk]=check_disk -p /dev/sda1", "/etc/nagios/nrpe.cfg")[0][2] == "monitoring"
+    assert _told("  disk /dev/sdb1;", "/etc/drbd.d/r0.res")[0][2] == "other"
+
+
+def test_which_folders_of_etc_are_read() -> None:
+    line = b"x /dev/sdb1\n"
+    read = (
+        "/etc/cloud/cloud.cfg.d/x.cfg", "/etc/docker/daemon.json", "/etc/drbd.d/r0.res", "/etc/init.d/a",
+        "/etc/mysql/mariadb.conf.d/x.cnf", "/etc/rc.d/rc3.d/S99x", "/etc/sv/x/run", "/etc/target/saveconfig.json",
+        "/etc/systemd/system-generators/x", "/etc/systemd/system/x.service.d/y.conf",
+    )  # fmt: skip
+    left = ("/etc/fonts/x", "/etc/lvm/archive/x.vg", "/etc/ssl/x", "/etc/default/sub/x", "/root/x")
+    different = {path: line + path.encode() for path in (*read, *left)}
+    assert sorted({one.path for one in _probed(different)}) == sorted(read)
 
 
 def test_files_that_are_left_out() -> None:

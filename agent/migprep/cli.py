@@ -94,6 +94,7 @@ def _check(verb: argparse.ArgumentParser) -> None:
         metavar="SEVERITY",
         help="exit 2 from here on: blocker (default), high, low, info",
     )
+    add("--scan", action="store_true", help="also search the whole disk for device names (minutes, not milliseconds)")
     add("--cron", action="store_true", help="print only what changed since the last such run; keeps 30 reports")
     add("--splay", metavar="MINUTES", type=float, default=0.0, help="first wait so long at most, by the machine-id")
 
@@ -331,7 +332,7 @@ def check(options: argparse.Namespace) -> int:
 
 def _current(options: argparse.Namespace) -> dict[str, Any]:
     """The report; of the running machine the one that was made before, where nothing changed since."""
-    if options.root is not None or os.geteuid() != 0:
+    if options.root is not None or options.scan or os.geteuid() != 0:
         return _inspected(options)
     from migprep import recall
 
@@ -341,7 +342,8 @@ def _current(options: argparse.Namespace) -> dict[str, Any]:
 def _inspected(options: argparse.Namespace, place: Root | None = None) -> dict[str, Any]:
     from migprep import inspection
 
-    return inspection.report(inspection.begin(options.root, options.target, place=place), options.root or "/")
+    work = inspection.begin(options.root, options.target, place=place, scan=options.scan)
+    return inspection.report(work, options.root or "/")
 
 
 def _outputs(options: argparse.Namespace, known: tuple[str, ...] = ()) -> list[tuple[str, str]]:

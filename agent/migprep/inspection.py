@@ -8,7 +8,7 @@ import time
 from migprep import data, evaluate, rules, targets, waivers
 from migprep.data import SITE
 from migprep.facts import Facts
-from migprep.model import Finding, MigprepError, Phase, Result, Safety, Status, Undetermined, Verdict
+from migprep.model import Finding, MigprepError, Phase, Result, Safety, Status, Unknown, Verdict
 from migprep.report import document
 from migprep.root import Root, Tree
 from migprep.rules import Rule
@@ -49,16 +49,23 @@ class Inspection(NamedTuple):
     refused: tuple[str, ...]
 
 
-def begin(root: str | None, names: Sequence[str], site: str = SITE, *, place: Root | None = None) -> Inspection:
-    """Open `root` (None: the running machine) for the targets `names` (none: the default one)."""
+def begin(
+    root: str | None, names: Sequence[str], site: str = SITE, *, place: Root | None = None, scan: bool = False
+) -> Inspection:
+    """Open `root` (None: the running machine) for the targets `names` (none: the default one).
+
+    `scan`: the whole disk is searched too, and the folders that the site names.
+    """
     all_targets, refused_targets = load_targets(site)
     chosen = choose(all_targets, names)
     all_rules, refused_rules = load_rules(site)
+    folders, refused_folders = load_folders(site) if scan else (None, ())
     opened = place or open_root(root)
-    facts = Facts(opened, cache_of(opened))
-    refuse_container(facts)
+    facts = Facts(opened, cache_of(opened), folders)
+    refuse(facts)
     grants, refused_waivers = load_waivers(facts, site)
-    return Inspection(facts, all_rules, chosen, grants, refused_targets + refused_rules + refused_waivers)
+    refused = refused_targets + refused_rules + refused_waivers + refused_folders
+    return Inspection(facts, all_rules, chosen, grants, refused)
 
 
 def open_root(name: str | None) -> Root:
@@ -87,16 +94,45 @@ def cache_of(root: Root) -> Cache | None:
     return Cache()
 
 
-def refuse_container(facts: Facts) -> None:
-    """A container boots no kernel: only `--root` makes sense there. Raises PlatformError."""
-    try:
-        name = facts.system.container if facts.root.live else ""
-    except Undetermined:
+def refuse(facts: Facts) -> None:
+    """A system that does not boot from its own disks: only `--root` makes sense there. Raises PlatformError."""
+    if not facts.root.live or isinstance(facts.system, Unknown):
         return
-    if name:
+    system = facts.system
+    if system.container:
         raise PlatformError(
-            f"this is a container ({name}): it does not boot by itself; check its host, or an image with --root DIR"
+            f"this is a container ({system.container}): it does not boot by itself; check its host, or an image with "
+            "--root DIR"
         )
+    if system.live_media:
+        raise PlatformError(
+            f"this system runs from a live or installation medium ({system.live_media}); mount the installed one and "
+            "check it with --root DIR"
+        )
+    if system.is_chroot:
+        raise PlatformError(
+            "this is a chroot: /proc and /sys describe the machine around it; run outside of it, with --root DIR"
+        )
+
+
+def load_folders(site: str = SITE) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The folders that the site wants searched (scan.conf: one a line), and a sentence for each line refused."""
+    path = os.path.join(site, "scan.conf")
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            lines = stream.read(1 << 20).split("\n")
+    except FileNotFoundError:
+        return (), ()
+    except OSError as error:
+        return (), (f"{path}: {(error.strerror or '').lower()}",)
+    found, refused = [], []
+    for number, line in enumerate(lines, 1):
+        words = line.strip()
+        if words.startswith("/") and len(words) > 1:
+            found.append("/" + words.strip("/"))
+        elif words and not words.startswith("#"):
+            refused.append(f"{path}:{number}: {words!r} is not the whole path of a folder")
+    return tuple(found), tuple(refused)
 
 
 def report(work: Inspection, name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from migprep.model import MigprepError
@@ -149,6 +150,42 @@ def target(root: Root, path: str) -> str:
     return root.link(f"{path if root.live else real(root, folder) + '/' + name}") or ""
 
 
+class Wanted(Protocol):
+    """What a search is interested in; asked for every entry, so these must be quick."""
+
+    def folder(self, path: str) -> bool:
+        """Whether to look into a folder."""
+
+    def file(self, name: str) -> bool:
+        """Whether to open a file of this name."""
+
+    def content(self, name: str, buffer: bytes | bytearray, size: int) -> bool:
+        """Whether to have the file of this name that begins with, or is, the first `size` bytes of `buffer`."""
+
+
+def search(root: Root, folder: str, wanted: Wanted, limit: int) -> Iterator[tuple[str, bytes | MigprepError | None]]:
+    """(path, content) of all regular files below `folder` that are wanted, without following links.
+
+    None stands for a file that was opened and not wanted, an error for what could not be read. Files are read up to
+    `limit` bytes, and one at a time, so that memory does not grow with their number.
+    """
+    if isinstance(root, Tree):
+        yield from root.search(folder, wanted, limit)
+        return
+    todo = [folder]
+    while todo:
+        here = todo.pop()
+        for name in root.names(here):
+            path = f"{here}/{name}"
+            found = None if root.link(path) is not None else root.stat(path)
+            if found and found.kind == "dir" and wanted.folder(path):
+                todo.append(path)
+            elif found and found.kind == "file" and wanted.file(name):
+                with root.open(path) as stream:
+                    content = stream.read(limit)
+                yield path, content if wanted.content(name, content, len(content)) else None
+
+
 class Tree:
     """A directory that holds a machine's files: a mounted image, a chroot; or ``/`` itself."""
 
@@ -204,6 +241,73 @@ class Tree:
             stream.close()
             raise Unreadable(f"{path} is not a regular file")
         return io.BufferedReader(_Readable(stream, path))  # type: ignore[type-var]
+
+
+    def search(
+        self, folder: str, wanted: Wanted, limit: int
+    ) -> Iterator[tuple[str, bytes | MigprepError | None]]:
+        """See `search`: by directory descriptors and one buffer, which costs a third of `names` and `open`."""
+        piece = bytearray(PIECE)
+        todo = [folder]
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        while todo:
+            here = todo.pop()
+            try:
+                inside = os.open(self._where(here), flags | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOTDIR:
+                    yield here, Unreadable(f"{here}: {_reason(error)}")
+                continue
+            try:
+                names, folders = _entries(inside)
+                todo += [path for path in (f"{here}/{name}" for name in folders) if wanted.folder(path)]
+                for name in names:
+                    if wanted.file(name):
+                        yield f"{here}/{name}", _wanted_content(name, inside, flags, piece, wanted, limit)
+            except OSError as error:
+                yield here, Unreadable(f"{here}: {_reason(error)}")
+            finally:
+                os.close(inside)
+
+
+def _entries(folder: int) -> tuple[list[str], list[str]]:
+    """Names of the regular files and of the folders in an open folder."""
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+    return files, folders
+
+
+def _wanted_content(
+    name: str, folder: int, flags: int, piece: bytearray, wanted: Wanted, limit: int
+) -> bytes | MigprepError | None:
+    try:
+        descriptor = os.open(name, flags, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Unreadable(_reason(error))
+    try:
+        size = os.readv(descriptor, (piece,))
+        if size < PIECE:
+            return bytes(piece[:size]) if wanted.content(name, piece, size) else None
+        if 0 in piece and not wanted.content(name, piece, size):
+            return None  # a large binary file is judged by its beginning
+        content = bytearray(piece)
+        while size == PIECE and len(content) < limit:
+            size = os.readv(descriptor, (piece,))
+            content += piece[:size]
+        return bytes(content) if wanted.content(name, content, len(content)) else None
+    except OSError as error:
+        return Unreadable(_reason(error))
+    finally:
+        os.close(descriptor)
 
 
 class _Readable(io.RawIOBase):

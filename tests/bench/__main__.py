@@ -37,6 +37,7 @@ def main() -> int:
             *_image(programs, folder, options),
             *_mending(programs, folder, options.runs),
             *_growth(programs, folder),
+            *_search(programs, folder),
         ]
     print(_machine(programs))
     print(_table(rows))
@@ -176,6 +177,24 @@ def forget() -> None:
 
     with contextlib.suppress(FileNotFoundError):
         os.unlink(Cache().path("report"))
+
+
+#: What the search looks for, as grep takes it.
+NAMED = r"/dev/((sd|hd|vd|xvd|dasd)[a-z]|nvme[0-9]|mmcblk[0-9]|disk/by-(id|path)/)|dev-(sd|hd|vd|xvd)[a-z]|KERNELS?=="
+
+
+def _search(programs: Path, folder: Path, files: int = 100_000) -> list[Row]:
+    """Searching the whole disk for device names, against grep with the same pattern on the same files."""
+    root = machines.with_files(folder / "files", files)
+    command = [str(programs / "migprep"), "check", "--root", str(root)]
+    grep = ["env", "LC_ALL=C", "grep", "-rIlE", NAMED, str(root / "opt")]
+    cost = in_turns({"plain": command, "scan": [*command, "--scan"], "grep": grep}, 3)
+    took, other = cost["scan"].seconds - cost["plain"].seconds, cost["grep"].seconds
+    detail = f"{took * 1000:.0f} / {other * 1000:.0f} ms"
+    return [
+        Row(f"check --scan of {files:,} files / grep -rIlE", took / other, "x", 2, detail),
+        Row("peak memory of check --scan", cost["scan"].memory, "MiB", 45),
+    ]
 
 
 def _ms(cost: Cost, bare: Cost) -> str:

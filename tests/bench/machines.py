@@ -88,6 +88,22 @@ def _disk(number: int) -> str:
     return f"sd{name}"
 
 
+def with_files(root: Path, files: int) -> Path:
+    """A machine with `files` scripts and settings of half to sixteen kilobytes, every 500th of which names a disk."""
+    plain(root)
+    line = "# option_{} = value of the kind that settings have, with words and 1234 numbers\n"
+    words = "".join(line.format(number) for number in range(7))
+    quiet = words.replace("with words", ">/dev/null")  # as many scripts have it
+    for number in range(files):
+        folder = root / f"opt/app{number // 1000:03}/part{number // 50 % 20:02}"
+        if number % 50 == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+        last = "mount /dev/sdb1 /srv/data\n" if number % 500 == 0 else "true\n"
+        lines = quiet if number % 8 == 0 else words
+        (folder / f"{number}.conf").write_text(lines * (1 << number % 6) + last)
+    return root
+
+
 def with_image(root: Path, image: Path) -> Path:
     """A machine that boots `image`."""
     plain(root)

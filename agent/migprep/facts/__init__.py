@@ -77,6 +77,9 @@ if TYPE_CHECKING:
         resolver as resolver,
     )
     from migprep.facts import (
+        scan as scan,
+    )
+    from migprep.facts import (
         stacks as stacks,
     )
     from migprep.facts import (
@@ -102,13 +105,16 @@ T = TypeVar("T")
 
 #: Seconds that one fact may take before it is given up (an initramfs of 500 MB takes about 5).
 SECONDS = 30.0
+#: Seconds that searching the whole disk may take (100,000 files take about 2, from a cold disk a few minutes).
+SCAN_SECONDS = 900.0
 
 
 class fact(Generic[T]):  # noqa: N801  used as a decorator
     """A probe as an attribute: runs once, within a time limit, and turns failure into Unknown."""
 
-    def __init__(self, probe: Callable[[Facts], T]) -> None:
+    def __init__(self, probe: Callable[[Facts], T], seconds: float = SECONDS) -> None:
         self.probe = probe
+        self.seconds = seconds
         self.__doc__ = probe.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -121,7 +127,7 @@ class fact(Generic[T]):  # noqa: N801  used as a decorator
     def __get__(self, facts: Facts | None, owner: type) -> fact[T] | T | Unknown:
         if facts is None:
             return self
-        value = facts.__dict__[self.name] = guarded(lambda: self.probe(facts), self.name)
+        value = facts.__dict__[self.name] = guarded(lambda: self.probe(facts), self.name, self.seconds)
         return value
 
 
@@ -160,12 +166,20 @@ def limited(probe: Callable[[], T], seconds: float) -> T:
         signal.signal(signal.SIGALRM, before)
 
 
+def within(seconds: float) -> Callable[[Callable[[Facts], T]], fact[T]]:
+    """`fact` with a time limit of its own."""
+    return lambda probe: fact(probe, seconds)
+
+
 class Facts:
     """Everything that is known of one machine. Each attribute is a fact or Unknown(reason)."""
 
-    def __init__(self, root: Root, cache: Cache | None = None) -> None:
+    def __init__(self, root: Root, cache: Cache | None = None, folders: tuple[str, ...] | None = None) -> None:
+        """`folders`: the site's own places to search the whole disk in; None when no search is asked for."""
         self.root = root
         self.cache = cache
+        self.is_scan = folders is not None
+        self.folders = folders or ()
 
     @fact
     def system(self) -> system.System:
@@ -340,3 +354,13 @@ class Facts:
         from migprep.facts import startup
 
         return startup.probe(self)
+
+    @within(SCAN_SECONDS)
+    def scan(self) -> scan.Scan:
+        if not self.is_scan:
+            from migprep.facts.startup import Scan
+
+            return Scan()
+        from migprep.facts import scan
+
+        return scan.probe(self)

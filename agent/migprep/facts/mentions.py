@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from migprep.facts.block import Kind, Reference
-from migprep.facts.startup import MENTIONS, TUNING, UNITS, Mention, Use
+from migprep.facts.startup import MENTIONS, SIGNS, TUNING, UNITS, Mention, Use
 
 # /dev/sda1  /dev/nvme0n1p2  /dev/cciss/c0d0p1  /dev/disk/by-id/ata-X-part1  and, as a pattern, /dev/sd[a-z] /dev/nvme*
 DEVICE = re.compile(
@@ -23,6 +23,8 @@ UNIT = re.compile(
 )
 # KERNEL=="sda"  KERNELS=="sd?1"
 UDEV = re.compile(r"KERNELS?==\"((?:hd|sd|xvd|vd|nvme|mmcblk|dasd)[^\"]*)\"")
+# /sys/block/sda/queue/scheduler   and in sysfs.conf: block/sda/queue/scheduler = none
+SYSFS = re.compile(r"(?:/sys/(?:class/)?|^\s*)block/((?:hd|sd|xvd|vd|dasd|nvme|mmcblk)[^/\s\"']*)")
 NAME = re.compile(
     r"/dev/(?:(?:hd|sd|xvd|vd|dasd)[a-z]{1,2}\d*|nvme\d+n\d+(?:p\d+)?|(?:mmcblk|pmem)\d+(?:p\d+)?"
     r"|(?:cciss|ida|rd|ataraid|i2o)/[a-z0-9]+)$"
@@ -42,20 +44,37 @@ def parse(path: str, text: str) -> Iterator[Mention]:
     """All mentions of disk devices in one file, in order."""
     variables: dict[str, list[Mention]] = {}
     found: list[Mention] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in _lines(text):
         if len(found) > MENTIONS:
             break  # the caller tells the gap
-        if "/dev/" in line or "dev-" in line or "KERNEL" in line:
-            for mention in in_line(path, number, line):
-                found.append(mention)
-                if mention.kind is Use.ASSIGNMENT:
-                    variables.setdefault(mention.setting, []).append(mention)
+        for mention in in_line(path, number, line):
+            found.append(mention)
+            if mention.kind is Use.ASSIGNMENT:
+                variables.setdefault(mention.setting, []).append(mention)
     destroyed = _destroyed(text, variables) if variables else {}
     for mention in found:
         if mention.kind is Use.ASSIGNMENT and mention.setting in destroyed:
             yield mention._replace(destroys=True, verb=destroyed[mention.setting])
         else:
             yield mention
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number, line) of every line that may name a disk, in order: looking for words is faster than for lines."""
+    starts = set()
+    for sign in SIGNS:
+        word = sign.decode()
+        at = text.find(word)
+        while at >= 0:
+            starts.add(text.rfind("\n", 0, at) + 1)
+            end = text.find("\n", at)
+            at = text.find(word, end) if end >= 0 else -1
+    number, counted = 1, 0
+    for start in sorted(starts):
+        number += text.count("\n", counted, start)
+        counted = start
+        end = text.find("\n", start)
+        yield number, text[start : end if end >= 0 else len(text)]
 
 
 def _destroyed(text: str, variables: dict[str, list[Mention]]) -> dict[str, str]:
@@ -88,14 +107,18 @@ def in_line(path: str, number: int, line: str) -> Iterator[Mention]:
             continue  # /dev/sdram, /dev/vdpa-0
         kind = Use.PATTERN if pattern else Use.LITERAL
         setting, verb, destroys = "", "other", False
+        if "{{" in spec or "{%" in spec:
+            continue  # a template of somebody's configuration management
         if commented(line, at, path):
             kind = Use.COMMENT
         elif kind is Use.LITERAL:
             kind, setting = _setting(path, line, at)
-            if kind is Use.LITERAL:
+            if kind is Use.LITERAL and "block/" in line[at:end]:
+                verb = "sysfs"
+            elif kind is Use.LITERAL:
                 verb, destroys = command(line[max(0, at - NEAR) : at], line[end : end + NEAR])
                 kind = Use.COMMENT if verb == "echo" else kind
-            verb = _verb_of_file(path, verb)
+            verb, destroys = _of_file(path, line, verb, destroys)
         yield Mention(path, number, shown, spec, reference(spec), kind, verb, destroys, setting)
 
 
@@ -107,6 +130,9 @@ def specs(line: str, path: str) -> Iterator[tuple[int, int, str]]:
             yield found.start(), found.start() + len(spec), spec
     for found in UNIT.finditer(line):
         yield found.start(), found.end(), "/dev/" + unescape(found.group(1))
+    if "block/" in line:
+        for found in SYSFS.finditer(line):
+            yield found.start(), found.end(), "/dev/" + found.group(1)
     if path.endswith(".rules"):
         for found in UDEV.finditer(line):
             yield found.start(), found.end(), "/dev/" + found.group(1).replace("|", "*")
@@ -161,20 +187,26 @@ def _setting(path: str, line: str, at: int) -> tuple[Use, str]:
     return (Use.LITERAL, "") if between.strip() != between or " " in between else (Use.ASSIGNMENT, found.group(1))
 
 
-SAYING = frozenset({"echo", "printf", "logger", "log", "die", "warn"})
-#: Commands that write over a device; the words that must stand beside them, () for none.
+SAYING = frozenset({"echo", "printf", "logger", "log", "die", "warn", "info", "error", "fatal", "usage"})
+#: Commands that write over a device; the words of which one must stand beside them, () for none.
 DESTROYERS: dict[str, tuple[str, ...]] = {
-    "mke2fs": (), "mkswap": (), "mkdosfs": (), "mkntfs": (), "mkreiserfs": (), "shred": (), "blkdiscard": (),
-    "wipefs": ("-a", "--all", "-af", "-fa", "-o"), "badblocks": ("-w", "-wsv", "-wv", "-ws"), "dd": ("of=",),
-    "mdadm": ("--create", "-C", "--zero-superblock"), "cryptsetup": ("luksFormat", "erase", "luksErase", "format"),
-    "parted": ("mklabel", "mktable", "mkpart", "rm"), "pvcreate": (),
-    "sgdisk": ("-Z", "-o", "-n", "-d", "--zap-all", "--clear", "--zap"), "zpool": ("create",),
-    "vgcreate": (), "nvme": ("format",), "dcfldd": ("of=",), "pv": (), "cat": (),
+    "mke2fs": (), "mkswap": (), "mkdosfs": (), "mkntfs": (), "mkreiserfs": (), "newfs": (), "shred": (),
+    "blkdiscard": (), "wipefs": ("-a", "--all", "-af", "-fa", "-o"), "badblocks": ("-w", "-wsv", "-wv", "-ws"),
+    "dd": ("of=",), "mdadm": ("--create", "-C", "--zero-superblock"),
+    "cryptsetup": ("luksFormat", "erase", "luksErase", "format", "/dev/urandom", "/dev/random"),
+    "parted": ("mklabel", "mktable", "mkpart", "rm"), "pvcreate": (), "vgcreate": (), "vgextend": (), "pvremove": (),
+    "sgdisk": ("-Z", "-o", "-n", "-d", "--zap-all", "--clear", "--zap"), "zpool": ("create", "add", "replace"),
+    "btrfs": ("add", "replace"), "ceph-volume": ("create", "prepare", "zap"), "ceph-disk": (), "nvme": ("format",),
+    "sg_format": (), "dcfldd": ("of=",), "ddrescue": ("-f", "--force"), "tee": (), "ntfsclone": ("--overwrite", "-O"),
+    "partclone.restore": (),
 }  # fmt: skip
 ACTORS = frozenset({
-    "mount", "swapon", "swapoff", "umount", "fsck", "e2fsck", "tune2fs", "resize2fs", "grub-install",
-    "grub2-install", "losetup", "growpart", "partprobe", "sfdisk", "fdisk", "kpartx",
+    "mount", "swapon", "swapoff", "umount", "fsck", "e2fsck", "tune2fs", "resize2fs", "grub-install", "cat", "pv",
+    "grub2-install", "losetup", "growpart", "partprobe", "sfdisk", "fdisk", "gdisk", "kpartx",
 })  # fmt: skip
+#: Partition editors that take their orders from standard input.
+EDITORS = frozenset({"sfdisk", "fdisk", "gdisk"})
+READING = frozenset({"-d", "-l", "--dump", "--list", "-s", "--show-size", "-J", "--json", "-V", "--verify"})
 TAG = re.compile(r"<[/\w][^<>]*>\s*$")
 SEPARATORS = re.compile(r"\|\||&&|[;|&]|\$\(|`|\bthen\b|\bdo\b|\belse\b")
 
@@ -188,13 +220,18 @@ def command(before: str, after: str) -> tuple[str, bool]:
         return "redirection", True
     if any(word in SAYING or word in ("/bin/echo", "/usr/bin/logger", "/usr/bin/printf") for word in head.split()):
         return "echo", False
+    if after.startswith(":") and "newraw" in after:
+        return "mysqld", True  # innodb_data_file_path = /dev/sdb:3Gnewraw is initialized at the next start
     for verb in reversed(words):
         if verb.startswith("mkfs"):
             return "mkfs", True
         if verb in DESTROYERS:
             return verb, _destroys(verb, head, tail)
+        if verb in EDITORS:
+            ordered = verb == "sfdisk" or "<" in tail or before[: len(before) - len(head)].rstrip().endswith("|")
+            return verb, ordered and not READING & {*words, *tail.split()}
         if verb in ACTORS or verb in TUNING:
-            return verb, verb == "sfdisk" and not {"-d", "-l", "--dump", "--list"} & set(words)
+            return verb, False
     return "other", False
 
 
@@ -202,14 +239,25 @@ def _destroys(verb: str, head: str, tail: str) -> bool:
     needed = DESTROYERS[verb]
     if verb in ("dd", "dcfldd"):
         return head.rstrip("\"'").endswith("of=")
-    if verb in ("pv", "cat"):
-        return False
     return not needed or bool(set(needed) & set((head + " " + tail).replace("'", " ").replace('"', " ").split()))
 
 
-def _verb_of_file(path: str, verb: str) -> str:
+#: Files and folders of programs that tune or watch disks, and what to call that.
+WATCHERS = {
+    "hdparm": "hdparm", "smartd": "smartd", "smartmontools": "smartd", "sysfs": "sysfs", "tuned": "tuned",
+    "laptop-mode": "laptop-mode", "tlp": "laptop-mode", "nagios": "monitoring", "nrpe": "monitoring",
+    "zabbix": "monitoring", "collectd": "monitoring", "munin": "monitoring", "snmp": "monitoring",
+    "telegraf": "monitoring", "netdata": "monitoring", "monit": "monitoring", "monitrc": "monitoring",
+    "prometheus": "monitoring",
+}  # fmt: skip
+
+
+def _of_file(path: str, line: str, verb: str, destroys: bool) -> tuple[str, bool]:
     """A file of one program's settings speaks for that program."""
-    for name in ("hdparm", "smartd", "smartmontools"):
-        if name in path:
-            return "smartd" if name == "smartmontools" else name
-    return verb
+    if path.endswith("/kdump.conf") and line.lstrip().startswith("raw "):
+        return "kdump", True  # kdump.conf(5): the dump is written over whatever is on that device
+    if verb == "other":
+        for name in re.split(r"[/._]", path):
+            if name in WATCHERS:
+                return WATCHERS[name], False
+    return verb, destroys

@@ -20,23 +20,30 @@ SIZE = 2 << 20
 FILES = 2000
 MENTIONS = 1000
 
-#: Folders whose files are read, not those below them.
+#: Entries of /etc that are read; of a folder its files, not those in folders below it, unless DEEP has it too.
+_ENTRIES = (
+    # what runs at boot or by the clock
+    "rc.local rc.conf boot.local inittab crontab anacrontab init.d rc.d init sv runit s6 local.d conf.d cron.d"
+    " cron.hourly cron.daily cron.weekly cron.monthly default sysconfig grub.d dracut.conf dracut.conf.d"
+    " mkinitcpio.conf uswsusp.conf tmpfiles.d initramfs-tools network NetworkManager dhcp pm acpi logrotate.d"
+    # the settings of programs that are told which disks there are
+    " rear kernel hdparm.conf smartd.conf smartmontools kdump.conf sysfs.conf sysfs.d autofs auto.master.d"
+    " mtools.conf rawdevices"
+    " drbd.conf drbd.d my.cnf my.cnf.d mysql samba exports exports.d target tgt scst.conf ceph docker cloud"
+    " bacula bareos amanda borgmatic fsarchiver restic monit monitrc nagios nrpe.cfg zabbix collectd collectd.conf"
+    " collectd.d munin snmp telegraf netdata tuned tlp.conf laptop-mode libvirt sbd"
+)
+ENTRIES = frozenset(_ENTRIES.split())
+_DEEP = (
+    "rc.d sv runit s6 initramfs-tools network NetworkManager dhcp pm mysql target cloud bacula bareos"
+    " monit nagios zabbix collectd munin telegraf tuned laptop-mode libvirt rear kernel"
+)
+DEEP = frozenset(_DEEP.split())
 FOLDERS = (
-    "/etc/init.d", "/etc/rc.d", "/etc/rc.d/init.d", "/etc/init", "/etc/local.d", "/etc/conf.d",
-    "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly", "/etc/cron.monthly",
-    "/var/spool/cron", "/var/spool/cron/crontabs", "/var/spool/cron/tabs",
-    "/etc/default", "/etc/sysconfig", "/etc/udev/rules.d", "/etc/grub.d", "/etc/dracut.conf.d",
-    "/etc/initramfs-tools/scripts/init-top", "/etc/initramfs-tools/scripts/init-premount",
-    "/etc/initramfs-tools/scripts/local-top", "/etc/initramfs-tools/scripts/local-premount",
-    "/etc/initramfs-tools/scripts/local-block", "/etc/initramfs-tools/scripts/local-bottom",
-    "/etc/initramfs-tools/scripts/init-bottom", "/etc/network/if-up.d", "/etc/network/if-pre-up.d",
-    "/etc/NetworkManager/dispatcher.d", "/etc/autofs", "/etc/auto.master.d", "/etc/tmpfiles.d",
+    "/var/spool/cron", "/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/etc/udev/rules.d",
+    "/etc/systemd/system-generators", "/usr/local/lib/systemd/system-generators", "/etc/systemd/system-sleep",
 )  # fmt: skip
-PLAIN = (
-    "/etc/rc.local", "/etc/rc.conf", "/etc/boot.local", "/etc/inittab", "/etc/crontab", "/etc/anacrontab",
-    "/etc/hdparm.conf", "/etc/smartd.conf", "/etc/smartmontools/smartd.conf", "/etc/kdump.conf",
-    "/etc/dracut.conf", "/etc/mkinitcpio.conf", "/etc/uswsusp.conf", "/etc/security/pam_mount.conf.xml",
-)  # fmt: skip
+PLAIN = ("/etc/security/pam_mount.conf.xml",)
 UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
 #: Read by facts of their own (kernel arguments, network), or shipped by packages and full of patterns.
 OTHERS = frozenset({
@@ -55,15 +62,21 @@ WAITS = frozenset({
     "ConditionPathExists", "AssertPathExists", "ConditionPathExistsGlob", "PathExists",
 })  # fmt: skip
 
-TUNING = frozenset({"hdparm", "smartd", "smartctl", "sdparm", "blockdev"})
+#: Commands and settings that tune or watch a disk and lose nothing when it is not there.
+TUNING = frozenset({
+    "hdparm", "smartd", "smartctl", "sdparm", "blockdev", "sysfs", "tuned", "laptop-mode", "monitoring",
+})  # fmt: skip
 #: A file without one of these names no disk, which saves reading it line by line.
 SIGNS = (
     b"/dev/sd", b"/dev/hd", b"/dev/vd", b"/dev/xvd", b"/dev/nvme", b"/dev/mmcblk", b"/dev/pmem", b"/dev/dasd",
     b"/dev/disk/by-", b"/dev/cciss/", b"/dev/ida/", b"/dev/rd/", b"/dev/ataraid/", b"/dev/i2o/", b"dev-", b"KERNEL",
+    b"block/",
 )  # fmt: skip
 
 #: Where programs live that no distribution compiled; those of packages run wherever the system itself does.
 CALLED = (b"/usr/local/", b"/opt/", b"/srv/", b"/root/", b"/home/")
+#: Folders below a folder of DEEP that are read too.
+DEPTH = 2
 
 
 class Use(Enum):
@@ -88,6 +101,7 @@ class Mention(NamedTuple):
     destroys: bool = False
     setting: str = ""  # the directive of a unit, or the variable that it is assigned to
     is_present: bool = True  # False where this machine is known to have no such device
+    origin: str | Unknown = "local"  # packaged: as its package brought it; changed: edited since; local: of no package
 
     @property
     def subject(self) -> str:
@@ -102,24 +116,34 @@ class Mention(NamedTuple):
         return self.kind in (Use.LITERAL, Use.ASSIGNMENT)
 
     @property
+    def is_own(self) -> bool:
+        """Whether somebody of this machine wrote it, or may have: a package's own file runs on any hardware."""
+        return self.is_used and (isinstance(self.origin, Unknown) or self.origin != "packaged")
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether it stands in a file that is as its package brought it. Raises Undetermined."""
+        return self.is_used and self.is_present and self.origin == "packaged"
+
+    @property
     def is_destructive(self) -> bool:
         """Whether the command would overwrite whatever bears that name."""
-        return self.is_used and self.destroys
+        return self.is_own and self.destroys
 
     @property
     def is_wait(self) -> bool:
         """Whether a unit waits for the device or will not start without it."""
-        return self.is_used and self.is_present and self.setting in WAITS
+        return self.is_own and self.is_present and self.setting in WAITS
 
     @property
     def is_tuning(self) -> bool:
         """Whether it only tunes or watches a physical disk (hdparm, smartd), which a virtual disk does not need."""
-        return self.is_used and self.is_present and not self.destroys and self.verb in TUNING
+        return self.is_own and self.is_present and not self.destroys and self.verb in TUNING
 
     @property
     def is_plain(self) -> bool:
         """Whether it is used in any other way."""
-        return self.is_used and self.is_present and not (self.destroys or self.is_wait or self.is_tuning)
+        return self.is_own and self.is_present and not (self.destroys or self.is_wait or self.is_tuning)
 
     def goes_wrong_on(self, prefix: str) -> bool:
         """Whether the name means nothing, or may mean another disk, where disks are called `prefix`."""
@@ -177,6 +201,15 @@ class Startup(NamedTuple):
     programs: tuple[Program, ...] = ()
 
 
+class Scan(NamedTuple):
+    """What the whole disk says beyond what starts by itself; nothing unless it was asked for."""
+
+    asked: bool = False
+    files: int = 0
+    mentions: tuple[Mention, ...] = ()
+    programs: tuple[Program, ...] = ()
+
+
 class Call(NamedTuple):
     """A path that a start-up file names and that may be a program of the machine's own."""
 
@@ -185,15 +218,21 @@ class Call(NamedTuple):
     line: int
 
 
+class Notes(NamedTuple):
+    """What has been read, and what that calls: grows while files are read."""
+
+    seen: set[tuple[int, int]]
+    calls: list[Call]
+    own: list[Program]
+
+
 def probe(facts: Facts) -> Startup:
     """Read the start-up files and the scripts they call. Raises Undetermined in a root without /etc."""
     if not facts.root.names("/etc"):
         raise Undetermined("no /etc: what starts at boot cannot be told")
     found: list[Mention] = []
-    calls: list[Call] = []
-    own: list[Program] = []
+    notes = Notes(set(), [], [])
     number = 0
-    seen: set[tuple[int, int]] = set()
     for number, path in enumerate(paths(facts.root), 1):
         if isinstance(path, Mention):
             found.append(path)
@@ -201,32 +240,41 @@ def probe(facts: Facts) -> Startup:
             found.append(gap("/etc", f"more than {FILES} start-up files or {MENTIONS} device names"))
             break
         else:
-            found += _mentions(facts, path, seen, calls)
-    for call in calls:  # grows while it is walked: scripts call scripts
+            found += _mentions(facts, path, notes)
+    for call in notes.calls:  # grows while it is walked: scripts call scripts
         number += 1
         if number > FILES or len(found) > MENTIONS:
             found.append(gap(call.path, f"more than {FILES} start-up files or {MENTIONS} device names"))
             break
-        found += _followed(facts, call, seen, calls, own)
-    return Startup(tuple(found), number, tuple(own))
+        found += _followed(facts, call, notes)
+    return Startup(ranked(facts.root, found), number, tuple(notes.own))
 
 
-def _followed(
-    facts: Facts, call: Call, seen: set[tuple[int, int]], calls: list[Call], own: list[Program]
-) -> Iterator[Mention]:
+def ranked(place: Root, found: list[Mention]) -> tuple[Mention, ...]:
+    """The mentions with where their files come from, which is looked up only for what matters."""
+    used = {one.path for one in found if not isinstance(one.kind, Unknown) and one.is_used}
+    if not used:
+        return tuple(found)
+    from migprep.facts import packaged
+
+    origins = packaged.origins(place, used)
+    return tuple(one._replace(origin=origins.get(one.path, "local")) for one in found)
+
+
+def _followed(facts: Facts, call: Call, notes: Notes) -> Iterator[Mention]:
     """What a called file says if it is a script; a program goes to `own`, anything else is data and left alone."""
     from migprep.facts import programs
 
     try:
         stat = facts.root.stat(call.path)
-        if stat is None or stat.kind != "file" or (stat.device, stat.inode) in seen:
+        if stat is None or stat.kind != "file" or (stat.device, stat.inode) in notes.seen:
             return
-        seen.add((stat.device, stat.inode))
+        notes.seen.add((stat.device, stat.inode))
         code = programs.head(facts.root, call.path)
         if code[:2] == b"#!":
-            yield from _parsed(facts, call.path, root.read(facts.root, call.path, SIZE) or b"", calls)
+            yield from _parsed(facts, call.path, root.read(facts.root, call.path, SIZE) or b"", notes)
         elif code[:4] == b"\x7fELF":
-            own.append(Program(call.path, call.named_in, call.line, *programs.needed(code)))
+            notes.own.append(Program(call.path, call.named_in, call.line, *programs.needed(code)))
     except MigprepError as error:
         yield gap(call.path, str(error))
 
@@ -237,21 +285,25 @@ def gap(path: str, reason: str) -> Mention:
 
 
 def paths(place: Root) -> Iterator[str | Mention]:
-    """The files worth looking at, or gaps, in a fixed order."""
+    """The files worth looking at, or gaps, in a fixed order; folders among them are to be left out."""
     yield from PLAIN
     for name in place.names("/etc"):
+        path = f"/etc/{name}"
         if name.startswith("auto.") and not name.endswith(BACKUPS):
-            yield f"/etc/{name}"
-    for folder in FOLDERS:
-        yield from _folder(place, folder)
-    for folder in UNITS:
-        for path in _folder(place, folder):
             yield path
-            if isinstance(path, str) and path.endswith(".d"):  # drop-ins: name.service.d/
-                yield from _folder(place, path)
+        elif name in ENTRIES:
+            yield from _below(place, path, DEPTH if name in DEEP else 0) if root.is_dir(place, path) else (path,)
+    for folder in FOLDERS:
+        yield from _below(place, folder)
+    for folder in UNITS:
+        for path in _below(place, folder):  # type: ignore[assignment]
+            yield path
+            # name.service.d/ holds drop-ins; name.target.wants/ links to units that start at boot
+            if isinstance(path, str) and path.endswith((".d", ".wants", ".requires")):
+                yield from _below(place, path)
 
 
-def _folder(place: Root, folder: str) -> Iterator[str | Mention]:
+def _below(place: Root, folder: str, depth: int = 0) -> Iterator[str | Mention]:
     try:
         names = place.names(folder)
     except MigprepError as error:
@@ -260,20 +312,25 @@ def _folder(place: Root, folder: str) -> Iterator[str | Mention]:
     for name in names:
         path = f"{folder}/{name}"
         if not name.endswith(BACKUPS) and name[0] not in ".#" and path not in OTHERS:
-            yield path
+            if depth and root.is_dir(place, path) and place.link(path) is None:
+                yield from _below(place, path, depth - 1)
+            else:
+                yield path
 
 
-def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]], calls: list[Call]) -> Iterator[Mention]:
+def _mentions(facts: Facts, path: str, notes: Notes) -> Iterator[Mention]:
     place = facts.root
     try:
-        # Links enable or alias units: those of packages are not read, the others in their own place.
-        linked = path.startswith(UNITS) and place.link(path) is not None
-        if linked and root.real(place, path).startswith((*UNITS, "/usr/lib/systemd/", "/lib/systemd/")):
-            return
+        if path.startswith(UNITS):
+            # A link enables or aliases a unit, which is read in its own place if that is one of UNITS.
+            target = place.link(path)
+            path = path if target is None else target if target[:1] == "/" else root.real(place, path)
+            if target is not None and path.startswith(UNITS):
+                return
         stat = place.stat(path)
-        if stat is None or stat.kind == "dir" or (stat.device, stat.inode) in seen:
+        if stat is None or stat.kind == "dir" or (stat.device, stat.inode) in notes.seen:
             return
-        seen.add((stat.device, stat.inode))
+        notes.seen.add((stat.device, stat.inode))
         if stat.kind != "file" and root.real(place, path) == "/dev/null":
             return  # a link that switches the file off
         if stat.size > SIZE and is_binary(place, path):
@@ -282,26 +339,31 @@ def _mentions(facts: Facts, path: str, seen: set[tuple[int, int]], calls: list[C
     except MigprepError as error:
         yield gap(path, str(error))
         return
-    yield from _parsed(facts, path, content, calls)
+    yield from _parsed(facts, path, content, notes)
 
 
-def _parsed(facts: Facts, path: str, content: bytes, calls: list[Call]) -> Iterator[Mention]:
-    """The mentions in a text; the paths it names are added to `calls`."""
+def _parsed(facts: Facts, path: str, content: bytes, notes: Notes) -> Iterator[Mention]:
+    """The mentions in a text; the paths it names are added to the calls."""
     if b"\0" in content:
         return
     if any(sign in content for sign in CALLED):
         from migprep.facts import programs
 
         text = content.decode("utf-8", "surrogateescape")
-        calls += [Call(called, path, line) for line, called in programs.called(text)]
+        notes.calls.extend(Call(called, path, line) for line, called in programs.called(text))
     if any(sign in content for sign in SIGNS):
-        from migprep.facts import mentions
+        yield from told(facts, path, content)
 
-        for number, mention in enumerate(mentions.parse(path, content.decode("utf-8", "surrogateescape"))):
-            if number == MENTIONS:
-                yield gap(path, f"{path} names more than {MENTIONS} devices")
-                return
-            yield resolved(facts, mention)
+
+def told(facts: Facts, path: str, content: bytes) -> Iterator[Mention]:
+    """The mentions of one text, each with the devices that it means now."""
+    from migprep.facts import mentions
+
+    for number, mention in enumerate(mentions.parse(path, content.decode("utf-8", "surrogateescape"))):
+        if number == MENTIONS:
+            yield gap(path, f"{path} names more than {MENTIONS} devices")
+            return
+        yield resolved(facts, mention)
 
 
 def is_binary(place: Root, path: str) -> bool:

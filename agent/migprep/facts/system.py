@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from migprep import root
-from migprep.model import Undetermined, Unknown
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,6 +47,7 @@ class System(NamedTuple):
     container: str  # docker, podman, lxc, systemd-nspawn, openvz, wsl, other; "" for a machine of its own
     live_media: str  # what says that this system runs from an installation or live medium
     immutable: str  # ostree, nixos, snapshots: who else owns /etc or /usr; "" for nobody
+    is_chroot: bool = False  # what /proc and /sys show is the machine around it
 
     @property
     def family(self) -> str:
@@ -108,6 +109,7 @@ def probe(facts: Facts) -> System:
         id=str(known["id"]), like=tuple(known["like"]), version=str(known["version"]), name=str(known["name"]),
         hostname=hostname(place), machine=machine(place), kernel=kernel, init=init(place),
         container=container(place), live_media=live_media(place), immutable=immutable(place),
+        is_chroot=place.live and is_chroot(place),
     )  # fmt: skip
 
 
@@ -326,8 +328,20 @@ def _environment(place: Root) -> str:
     return ""
 
 
+def is_chroot(place: Root) -> bool:
+    """Whether process 1 has another root than we have; False where that may not be asked."""
+    try:
+        here, init = place.stat("/"), place.stat("/proc/1/root/")
+    except MigprepError:
+        return False
+    return bool(here and init) and (here.device, here.inode) != (init.device, init.inode)  # type: ignore[union-attr]
+
+
 def live_media(place: Root) -> str:
-    """The kernel argument or folder that tells a live or installation medium; "" for an installed system."""
+    """What tells that the running system is no installed one: a kernel argument, a folder, a root that forgets.
+
+    Diskless systems (a root in memory or on a squashfs) have nothing on a disk that could be judged.
+    """
     for word in root.value(place, "/proc/cmdline").split():
         if word in ("boot=live", "boot=casper", "rd.live.image", "archisobasedir") or word.startswith(
             ("root=live:", "archisobasedir=", "iso-scan/")
@@ -336,15 +350,31 @@ def live_media(place: Root) -> str:
     for path in ("/run/live/medium", "/run/initramfs/live", "/cdrom/casper"):
         if root.is_dir(place, path):
             return path
+    for line in root.value(place, "/proc/1/mounts").split("\n"):
+        # overlay / overlay rw,lowerdir=… 0 0
+        words = line.split(" ")
+        if words[1:2] == ["/"] and words[0] != "rootfs" and words[2] in ("squashfs", "iso9660", "tmpfs", "ramfs"):
+            return f"a root filesystem of type {words[2]}"
     return ""
+
+
+#: A path that only systems have whose files belong to an image, a store or a build, and what to call it.
+OWNERS = (
+    ("/run/ostree-booted", "ostree"), ("/ostree/repo", "ostree"), ("/etc/NIXOS", "nixos"),
+    ("/run/current-system/configuration.scm", "guix"), ("/usr/share/flatcar", "flatcar"),
+    ("/usr/share/coreos", "coreos"), ("/etc/bottlerocket-release", "bottlerocket"), ("/etc/vyos-release", "vyos"),
+    ("/opt/vyatta/etc/config", "vyos"), ("/etc/openwrt_release", "openwrt"), ("/usr/share/ublue-os", "ostree"),
+)  # fmt: skip
 
 
 def immutable(place: Root) -> str:
     """Who else owns the system's files: ostree, nixos, snapshots (transactional-update); "" for nobody."""
-    if root.exists(place, "/run/ostree-booted") or root.is_dir(place, "/ostree/repo"):
-        return "ostree"
-    if root.exists(place, "/etc/NIXOS"):
-        return "nixos"
-    if root.exists(place, "/usr/sbin/transactional-update") and " / btrfs ro" in root.value(place, "/proc/mounts"):
+    for path, owner in OWNERS:
+        if root.exists(place, path):
+            return owner
+    mounts = root.value(place, "/proc/mounts")
+    if root.exists(place, "/usr/sbin/transactional-update") and " / btrfs ro" in mounts:
         return "snapshots"
+    if "overlay / overlay " in mounts or "overlayroot / overlay " in mounts:
+        return "an overlay that forgets at every boot"
     return ""
