@@ -42,7 +42,8 @@ FILES = (
     ("/etc/migprep/targets.d/*.yaml", "targets of the site"),
     ("/etc/migprep/waivers.yaml", "findings that somebody has taken responsibility for, each with an end"),
     ("/var/lib/migprep/transactions/", "what was changed, and the old contents; rollback needs them"),
-    ("/var/lib/migprep/", "also saved reports and what was learnt of files that are slow to read"),
+    ("/var/lib/migprep/", "also saved reports"),
+    ("/var/cache/migprep/", "what was learnt of files that are slow to read; may be removed at any time"),
     ("/run/migprep.lock", "held while the machine is changed"),
 )
 ENVIRONMENT = (

@@ -84,7 +84,16 @@ def text(ask: Callable[[], object]) -> str:
 def _gaps(facts: Facts, refused: Iterable[str]) -> list[dict[str, str]]:
     probed = ((name, facts.__dict__.get(name)) for name, kind in vars(Facts).items() if isinstance(kind, fact))
     gaps = [{"fact": name, "reason": value.reason} for name, value in probed if isinstance(value, Unknown)]
-    return gaps + [{"fact": SITE_FILES, "reason": reason} for reason in refused]
+    return gaps + _unread(facts) + [{"fact": SITE_FILES, "reason": reason} for reason in refused]
+
+
+def _unread(facts: Facts) -> list[dict[str, str]]:
+    """What only the running kernel could have told of its network devices: the same reason for all of them."""
+    interfaces = facts.interfaces
+    if isinstance(interfaces, Unknown):
+        return []
+    known = {name: getattr(device, name) for device in interfaces.devices[:1] for name in ("addresses", "gateways")}
+    return [{"fact": name, "reason": value.reason} for name, value in known.items() if isinstance(value, Unknown)]
 
 
 # --- verdicts and the boot chain ---
