@@ -116,7 +116,7 @@ def deb(made: Stage) -> None:
     shutil.copytree(tree / "packaging/deb", tree / "debian")
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(made.epoch))
     who = next(line for line in (tree / "debian/control").read_text().split("\n") if line.startswith("Maintainer: "))
-    entry = f"migprep ({made.version}) unstable; urgency=medium\n\n  * What is new: /usr/share/doc/migprep/CHANGELOG.md.gz\n\n"
+    entry = f"migprep ({made.version}-1) unstable; urgency=medium\n\n  * What is new: /usr/share/doc/migprep/changelog.gz\n\n"
     (tree / "debian/changelog").write_text(f"{entry} -- {who[12:]}  {date}\n")
     run(["dpkg-buildpackage", "-b", "-us", "-uc"], tree, **SYSTEM, SOURCE_DATE_EPOCH=str(made.epoch))
     _keep(made, tree.parent.glob("*.deb"))
