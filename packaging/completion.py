@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 import command
@@ -24,11 +25,11 @@ def script(shell: str) -> str:
 
 def _complete(action: argparse.Action, known: dict[str, list[str]]) -> None:
     """Say what may stand there; the word that the help shows for it tells."""
-    shown = str(action.metavar or "")
-    if shown in FILES:
-        action.complete = FILES[shown]  # type: ignore[attr-defined]
-    elif shown in known and action.choices is None:
-        action.choices = known[shown]
+    for shown in re.findall("[A-Z]+", str(action.metavar or "")):
+        if shown in FILES:
+            action.complete = FILES[shown]  # type: ignore[attr-defined]
+        elif shown in known and action.choices is None:
+            action.choices = known[shown]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lay the program out as a distribution's package has it: `python3 packaging/install.py DESTDIR [--zsh FOLDER]`.
+"""Lay the program out as a distribution's package has it: `python3 packaging/install.py DESTDIR [--zsh FOLDER] [--units FOLDER]`.
 
 One list of what goes where, for the .deb and the .rpm alike. It needs Python and PyYAML, no network and no pip.
 The manual pages and completion scripts are taken from packaging/generated, where packaging/build.py puts them.
@@ -29,7 +29,7 @@ sys.exit(main())
 """
 
 
-def install(root: Path, zsh: str) -> None:
+def install(root: Path, zsh: str, units: str) -> None:
     """Everything below `root`; folders of the site are made empty."""
     package(root / PROGRAM / "migprep")
     _write(root / "usr/bin/migprep", LAUNCHER.encode(), 0o755)
@@ -39,7 +39,7 @@ def install(root: Path, zsh: str) -> None:
     _copy(GENERATED / "migprep.zsh", root / zsh / "_migprep")
     _copy(GENERATED / "migprep.fish", root / "usr/share/fish/vendor_completions.d/migprep.fish")
     for unit in sorted((PACKAGING / "systemd").glob("*")):
-        _copy(unit, root / "usr/lib/systemd/system" / unit.name)
+        _copy(unit, root / units / unit.name)
     _copy(PACKAGING / "cron/migprep", root / "etc/cron.d/migprep")
     for folder in ("rules.d", "targets.d", "waivers.d"):
         (root / "etc/migprep" / folder).mkdir(parents=True, exist_ok=True)
@@ -70,5 +70,6 @@ if __name__ == "__main__":
     words = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     words.add_argument("root", type=Path, metavar="DESTDIR")
     words.add_argument("--zsh", default="usr/share/zsh/site-functions", help="where zsh looks for functions")
+    words.add_argument("--units", default="usr/lib/systemd/system", help="where systemd's units go")
     given = words.parse_args()
-    install(given.root, given.zsh)
+    install(given.root, given.zsh, given.units)

@@ -12,8 +12,7 @@ from collections.abc import Callable
 import command
 import migprep
 from migprep import rules
-from migprep.model import Link
-from migprep.report import pages
+from migprep.report import reference
 
 #: What the parser does not know. Each section in roff, as it is printed.
 DESCRIPTION = """\
@@ -96,9 +95,6 @@ def verbatim(text: str) -> str:
     return f".PP\n.RS 4\n.nf\n{quoted(text)}\n.fi\n.RE"
 
 
-# --- migprep(1) ---
-
-
 def main_page(date: str) -> str:
     """migprep(1)."""
     top = command.parser()
@@ -106,7 +102,7 @@ def main_page(date: str) -> str:
     groups = {verb.words for verb in verbs if any(other.words[:-1] == verb.words for other in verbs)}
     told = [verb for verb in verbs if verb.words not in groups]
     return "\n".join([
-        _heading("migprep", 1, date),
+        f'.TH MIGPREP 1 {date} "migprep {migprep.__version__}"\n.nh\n.ad l',
         section("NAME", "migprep \\- tell whether a Linux machine will come up on other hardware"),
         section("SYNOPSIS", "\n.br\n".join(_usage(verb) for verb in told)),
         section("DESCRIPTION", DESCRIPTION),
@@ -118,10 +114,6 @@ def main_page(date: str) -> str:
         section("SEE ALSO", "\\fBmigprep\\-rules\\fR(7)"),
         "",
     ])  # fmt: skip
-
-
-def _heading(name: str, number: int, date: str) -> str:
-    return f'.TH {quoted(name.upper())} {number} {date} "migprep {migprep.__version__}"\n.nh\n.ad l'
 
 
 def _usage(verb: command.Command) -> str:
@@ -178,43 +170,10 @@ def exit_codes() -> list[tuple[str, str]]:
     return sorted(((code, _sentence(words)) for code, words in pairs), key=lambda pair: int(pair[0]))
 
 
-# --- migprep-rules(7) ---
-
-
-def rules_page(date: str) -> str:
-    """migprep-rules(7): every shipped rule, as `migprep explain` tells it, by link of the boot chain."""
-    known = rules.load()
-    parts = [
-        _heading("migprep-rules", 7, date),
-        section("NAME", "migprep\\-rules \\- what migprep judges, why, and how to mend it by hand"),
-        section(
-            "DESCRIPTION",
-            prose(f"The {len(known)} rules that come with migprep, by the link of the boot chain that they judge."),
-            "\\fBmigprep explain\\fR \\fIRULE\\fR prints one of them.",
-        ),
-    ]
-    for link in Link:
-        mine = [_rule(rule) for rule in known if rule.link is link]
-        parts += [section(f'"{quoted(link.value.upper())}"'), *mine] if mine else []
-    return "\n".join([*parts, section("SEE ALSO", "\\fBmigprep\\fR(1)"), ""])
-
-
-def _rule(rule: rules.Rule) -> str:
-    """The page that `migprep explain` prints, its first line being the heading."""
-    body = pages.explain(rule).partition("\n")[2].strip("\n")
-    blocks = "\n".join(_block(block) for block in re.split(r"\n\n+", body))
-    return f".SS {bold(rule.id)}\n{blocks.replace('.PP', '', 1).lstrip()}"
-
-
-def _block(block: str) -> str:
-    """A titled block of a page: the title in bold, its lines as they are; or plain words."""
-    lines = block.split("\n")
-    if len(lines) > 1 and lines[1].startswith("  ") and not lines[0].startswith(" "):
-        return f".PP\n{bold(lines[0])}\n" + verbatim("\n".join(one[2:] for one in lines[1:])).replace(".PP\n", "", 1)
-    return f".PP\n.nf\n{quoted(block)}\n.fi"
-
-
-PAGES: dict[str, Callable[[str], str]] = {"migprep.1": main_page, "migprep-rules.7": rules_page}
+PAGES: dict[str, Callable[[str], str]] = {
+    "migprep.1": main_page,
+    "migprep-rules.7": lambda date: reference.man(rules.load()).replace('7 ""', f"7 {date}", 1),
+}
 
 
 def page(name: str, epoch: int) -> str:
