@@ -50,6 +50,9 @@ if TYPE_CHECKING:
         initramfs as initramfs,
     )
     from migprep.facts import (
+        installer as installer,
+    )
+    from migprep.facts import (
         interfaces as interfaces,
     )
     from migprep.facts import (
@@ -294,6 +297,12 @@ class Facts:
         from migprep.facts import storage
 
         return storage.probe(self)
+
+    @fact
+    def installer(self) -> installer.Installer:
+        from migprep.facts import installer
+
+        return installer.probe(self)
 
     @fact
     def luks(self) -> luks.Luks:

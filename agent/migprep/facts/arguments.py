@@ -42,16 +42,17 @@ class Argument(NamedTuple):
     device: Reference
     is_default: bool  # of the entry that boots next
     has_initrd: bool
+    with_fips: bool = False  # its entry asks for FIPS mode, which checks the kernel on the device named as boot=
 
     @property
     def subject(self) -> str:
         """What the argument is about."""
-        return f"{self.key} in {self.path}"
+        return f"{self.value} in {self.path}" if self.is_part_of_root else f"{self.key} in {self.path}"
 
     @property
     def observed(self) -> str:
         """As it is written."""
-        return f"{self.key}={self.value}"
+        return f"{self.key}={'device=' if self.is_part_of_root else ''}{self.value}"
 
     @property
     def is_root(self) -> bool:
@@ -62,6 +63,16 @@ class Argument(NamedTuple):
     def is_resume(self) -> bool:
         """Names where a suspended system is looked for."""
         return self.key in ("resume", "RESUME")
+
+    @property
+    def is_part_of_root(self) -> bool:
+        """Names a further device of a root of several (btrfs(5), device=), or its journal."""
+        return self.key == "rootflags"
+
+    @property
+    def is_checked_boot(self) -> bool:
+        """Names the device with the kernel whose checksum is verified before anything is mounted (dracut-fips)."""
+        return self.key == "boot" and self.with_fips
 
     @property
     def gates(self) -> bool:
@@ -98,6 +109,13 @@ class Arguments(NamedTuple):
     running: tuple[cmdline.Word, ...]
     stores: tuple[Store, ...]
     defaults: str  # the text of /etc/default/grub, "" without one
+    root: frozenset[str] | Unknown = frozenset()  # names of the device mounted as root and of all below it
+
+    @property
+    def is_unbalanced(self) -> bool:
+        """Whether a quote in /etc/default/grub is never closed: a shell that reads it fails."""
+        tokens = re.findall(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|(?:^|(?<=\s))#[^\n]*|[\"']", self.defaults, re.DOTALL)
+        return any(one in ("'", '"') for one in tokens)
 
     @property
     def kept(self) -> tuple[Argument, ...]:
@@ -133,6 +151,18 @@ class Arguments(NamedTuple):
     def without_names(self) -> str:
         """/etc/default/grub with that line commented out, so that the menu is made with UUIDs."""
         return re.sub(NAMES, lambda found: "#" + found.group(), self.defaults)
+
+    @property
+    def elsewhere(self) -> tuple[Argument, ...]:
+        """Those of the next boot that name as root another device than the one that is mounted there."""
+        if isinstance(self.root, Unknown):
+            raise Undetermined(self.root.reason)
+        return tuple(
+            one
+            for one in self.deciding
+            if one.key == "root" and not isinstance(one.device, Unknown) and len(one.device.devices) == 1
+            and self.root and one.device.devices[0].name not in self.root
+        )  # fmt: skip
 
     @property
     def wants_splash(self) -> bool:
@@ -173,7 +203,22 @@ def probe(facts: Facts) -> Arguments:
     stores += _assigned(root, block)
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
-    return Arguments(cmdline.words(running or ""), tuple(stores), files.text(root, "/etc/default/grub") or "")
+    defaults = files.text(root, "/etc/default/grub") or ""
+    return Arguments(cmdline.words(running or ""), tuple(stores), defaults, _root(facts, block))
+
+
+def _root(facts: Facts, block: Block | Unknown) -> frozenset[str] | Unknown:
+    from migprep.facts.stacks import under_root
+
+    if isinstance(block, Unknown):
+        return block
+    below = under_root(facts, block)
+    if isinstance(below, Unknown):
+        return below
+    known = {one.name: one for one in below}
+    # The devices of one btrfs share its UUID: any of them names it.
+    shared = {one.uuid for one in below if one.fstype == "btrfs"}
+    return frozenset({*known, *(one.name for one in block.devices if one.uuid in shared)})
 
 
 def _named(
@@ -185,15 +230,25 @@ def _named(
     has_initrd: bool = True,
 ) -> tuple[Argument, ...]:
     found = []
+    with_fips = any(word.key == "fips" and word.value == "1" for word in words)
     for word in words:
-        spec = _spec(word)
-        if spec:
+        for spec, start in _specs(word):
             device = unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
-            end = word.start + len(spec) if word.key == "cryptdevice" else word.end
+            end = start + len(spec) if word.key in ("cryptdevice", "rootflags") else word.end
             found.append(
-                Argument(path, store, word.key, spec, word.line, word.start, end, device, is_default, has_initrd)
+                Argument(path, store, word.key, spec, word.line, start, end, device, is_default, has_initrd, with_fips)
             )
     return tuple(found)
+
+
+# rootflags=subvol=@,device=/dev/sda2,device=/dev/sdb1
+def _specs(word: cmdline.Word) -> list[tuple[str, int]]:
+    """Every device that an argument names, and where the name begins."""
+    if word.key == "rootflags":
+        parts = re.finditer(r"(?:^|,)(?:device|logdev|journal_path)=(/dev/[^,]+)", word.value)
+        return [(part.group(1), word.start + part.start(1)) for part in parts]
+    spec = _spec(word)
+    return [(spec, word.start)] if spec else []
 
 
 def _spec(word: cmdline.Word) -> str:

@@ -119,6 +119,30 @@ class Boot(NamedTuple):
         return self.path or f"kernel {self.kernel.version}, which starts without an initramfs"
 
 
+class Room(NamedTuple):
+    """Space in /boot: what is free, and what the largest image wants to be written beside itself. Bytes."""
+
+    free: int
+    files: int  # that may still be made; -1 where they are not counted
+    largest: int
+
+    @property
+    def wanted(self) -> int:
+        """For an image half as large again, with more drivers in it."""
+        return self.largest * 8 // 5
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a new image may not find room."""
+        return self.free < self.wanted or 0 <= self.files < 10
+
+    @property
+    def shown(self) -> str:
+        """For a person."""
+        told = f"{self.free >> 20} MiB free, {self.wanted >> 20} MiB wanted"
+        return f"{told}, room for {self.files} files" if 0 <= self.files < 10 else told
+
+
 class Images(NamedTuple):
     """The images of all kernels, and the configuration that the next ones are made from."""
 
@@ -129,6 +153,7 @@ class Images(NamedTuple):
     configured: tuple[str, ...]  # drivers that some configuration names
     drop_in: str  # the file in which drivers are named; "" when there is no tool
     inside: tuple[str, ...]  # drivers in use here, which a host-only image gets by itself
+    room: Room = None  # type: ignore[assignment]  # or an Unknown
     tools: tuple[str, ...] = ()  # every one that runs at a kernel update, where several may
 
     @property
@@ -184,8 +209,20 @@ def probe(facts: Facts) -> Images:
         configured.drivers(facts.root),
         configured.drop_in(facts.root, tool),
         _loaded(facts.root),
+        _room(facts.root, boots),
         configured.hooked(facts.root),
     )
+
+
+def _room(root: Root, boots: tuple[Boot, ...]) -> Room:
+    from migprep.facts import observed
+
+    found = [root.stat(one.path) for one in boots if one.path and not one.path.endswith(".efi")]
+    try:
+        told = observed.observed(root, "room")
+        return Room(int(told["bytes"]), int(told["files"]), max((one.size for one in found if one), default=0))
+    except MigprepError as error:
+        return Unknown(str(error))  # type: ignore[return-value]
 
 
 def _loaded(root: Root) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class Kernel(NamedTuple):
     config: str | Unknown
     is_default: bool
     is_running: bool
+    is_xen_only: bool = False  # or an Unknown: made for a paravirtual Xen host, runs nowhere else
 
     def module(self, name: str) -> str:
         """The file of a module, relative to `folder`; "" when the kernel has none of that name."""
@@ -77,6 +78,7 @@ class Kernels(NamedTuple):
     """All installed kernels, oldest first; never empty."""
 
     kernels: tuple[Kernel, ...]
+    foreign: tuple[str, ...] = ()  # modules that run now and were not built with their kernel
 
     @property
     def default(self) -> Kernel:
@@ -149,7 +151,7 @@ def probe(facts: Facts) -> Kernels:
         raise Undetermined("no kernel is installed: no folder below /lib/modules belongs to one")
     ordered = sorted(found.values(), key=lambda one: numbers(one.version))
     default = _default(facts, ordered)
-    return Kernels(tuple(one._replace(is_default=one.version in default) for one in ordered))
+    return Kernels(tuple(one._replace(is_default=one.version in default) for one in ordered), _foreign(root))
 
 
 def _boot(root: Root) -> tuple[str, ...] | Unknown:
@@ -166,8 +168,28 @@ def _kernel(root: Root, folder: str, version: str, names: tuple[str, ...] | Unkn
         return None  # left behind by a kernel that was removed
     return Kernel(
         version, folder, image, modules, _text(root, f"{folder}/modules.builtin"),
-        _config(root, folder, version), False, version == running,
+        _config(root, folder, version), False, version == running, _is_xen_only(root, folder, version),
     )  # fmt: skip
+
+
+# kernel-xen-2.6.18-398.el5   3.0.101-63-xen      CONFIG_X86_XEN=y (32 bits)   CONFIG_X86_64_XEN=y
+def _is_xen_only(root: Root, folder: str, version: str) -> bool:
+    """Whether it is of the XenLinux line; kernels since 2.6.24 that run on Xen too (pvops) have no such option."""
+    if "xen" not in version:
+        return False
+    text = _text(root, f"/boot/config-{version}")
+    text = _text(root, f"{folder}/config") if isinstance(text, Unknown) else text
+    if isinstance(text, Unknown):
+        return text  # type: ignore[return-value]
+    return re.search(r"(?m)^CONFIG_X86(?:_64)?_XEN=y$", text) is not None
+
+
+# nvidia 56000000 12 - Live 0x0000000000000000 (POE)
+def _foreign(root: Root) -> tuple[str, ...]:
+    """Modules that the kernel calls out of tree (O): by DKMS, or of another package (tainted-kernels.rst)."""
+    text = files.text(root, "/proc/modules", 1 << 20) or ""
+    rows = (line.split() for line in text.split("\n") if line.endswith(")"))
+    return tuple(sorted(row[0] for row in rows if "O" in row[-1]))
 
 
 def _image(root: Root, folder: str, version: str, names: tuple[str, ...]) -> str:

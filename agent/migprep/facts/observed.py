@@ -230,12 +230,24 @@ def immutable() -> list[str]:
     return found
 
 
+def room() -> dict[str, int]:
+    """Bytes and files that root may still put into /boot; files are -1 where the file system counts none."""
+    import os
+
+    try:
+        found = os.statvfs("/boot")
+    except OSError as error:
+        raise Undetermined(f"/boot: {error.strerror}") from None
+    return {"bytes": found.f_bfree * found.f_frsize, "files": found.f_ffree if found.f_files else -1}
+
+
 ASKED: dict[str, Callable[[], Any]] = {
     "network": network,
     "gateways": gateways,
     "resources": resources,
     "processes": processes,
     "immutable": immutable,
+    "room": room,
 }
 #: Everything that can be observed; a capture keeps each in its own file.
 NAMES = tuple(ASKED)

@@ -31,6 +31,7 @@ class Virtualization(NamedTuple):
     """`name` as systemd-detect-virt(1) says it: none, kvm, qemu, vmware, xen, microsoft, amazon … vm-other."""
 
     name: str
+    is_paravirtual: bool = False  # of Xen, which starts a kernel that it takes out of the guest's file system
 
     @property
     def is_virtual(self) -> bool:
@@ -44,7 +45,8 @@ def probe(facts: Facts) -> Virtualization:
     cpuinfo = root.text(place, "/proc/cpuinfo") or ""
     if not cpuinfo and not root.is_dir(place, IDENTITY):
         raise Undetermined("neither /sys/class/dmi nor /proc/cpuinfo: what this machine runs on cannot be told")
-    return Virtualization(_xen(place) or _other(place, cpuinfo))
+    is_paravirtual = root.value(place, "/sys/hypervisor/guest_type") == "PV"
+    return Virtualization(_xen(place) or _other(place, cpuinfo), is_paravirtual)
 
 
 def _xen(place: Root) -> str:

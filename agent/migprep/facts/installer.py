@@ -1,0 +1,115 @@
+"""Where GRUB's installer would write the next time, and which disk rules name by their hardware."""
+
+from __future__ import annotations
+
+import re
+from migprep.typed import TYPE_CHECKING, NamedTuple
+
+from migprep import root as files
+from migprep.facts.block import Reference, unresolved
+from migprep.model import Undetermined, Unknown
+from migprep.root import Root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from migprep.facts import Facts
+
+DEBCONF = "/var/cache/debconf/config.dat"
+#: Bytes that debconf's database may have; the largest seen is 3 MB.
+LIMIT = 16 << 20
+MAPS = ("/boot/grub/device.map", "/boot/grub2/device.map")
+RULES = ("/etc/udev/rules.d", "/run/udev/rules.d")
+
+
+class Place(NamedTuple):
+    """One device that is written down for an installer."""
+
+    path: str
+    line: int
+    text: str
+    device: Reference
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing on this machine has that name."""
+        return not self.device.devices
+
+
+class DiskRule(NamedTuple):
+    """A udev rule of the administrator that knows a disk by what its hardware tells."""
+
+    path: str
+    line: int
+    text: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"{self.path}:{self.line}"
+
+
+class Installer(NamedTuple):
+    """Texts for the future: GRUB's disks of Debian's debconf, device.map; and udev's rules for disks."""
+
+    debconf: tuple[Place, ...]
+    maps: tuple[Place, ...]
+    disk_rules: tuple[DiskRule, ...]
+
+
+def probe(facts: Facts) -> Installer:
+    """Read debconf's answer, device.map and the udev rules below /etc."""
+    root = facts.root
+    if not files.is_dir(root, "/etc"):
+        raise Undetermined("no /etc")
+    debconf = _debconf(facts) if files.is_dir(root, "/boot/grub/i386-pc") else ()
+    return Installer(tuple(debconf), tuple(_maps(facts)), tuple(_disk_rules(root)))
+
+
+def _reference(facts: Facts, spec: str) -> Reference:
+    block = facts.block
+    return unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
+
+
+# Name: grub-pc/install_devices
+# Template: grub-pc/install_devices
+# Value: /dev/disk/by-id/ata-VMware_Virtual_SATA_Hard_Drive_00000000000000000001, /dev/sdb
+def _debconf(facts: Facts) -> Iterator[Place]:
+    text = files.text(facts.root, DEBCONF, LIMIT) or ""
+    at = text.find("Name: grub-pc/install_devices\n")
+    if at < 0:
+        return
+    found = re.match(r"(?:[^\n]+\n)*?Value: ([^\n]*)", text[at : at + 65536])
+    for spec in found.group(1).split(",") if found else ():
+        if spec.strip().startswith("/dev/"):
+            yield Place(DEBCONF, text.count("\n", 0, at) + 1, spec.strip(), _reference(facts, spec.strip()))
+
+
+# (hd0)	/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001
+def _maps(facts: Facts) -> Iterator[Place]:
+    for path in MAPS:
+        for number, line in enumerate((files.text(facts.root, path) or "").split("\n"), 1):
+            words = line.split()
+            if len(words) > 1 and words[0].startswith("(") and words[1].startswith("/dev/"):
+                yield Place(path, number, line.strip(), _reference(facts, words[1]))
+
+
+# KERNEL=="sd?1", SUBSYSTEM=="block", PROGRAM=="/usr/lib/udev/scsi_id -g -u -d /dev/$parent", RESULT=="36000c29…", …
+# ENV{ID_SERIAL}=="0QEMU_QEMU_HARDDISK_drive1", SYMLINK+="oracleasm/data1", OWNER="grid"
+HARDWARE = re.compile(
+    r"(?:ENV\{(?:ID_SERIAL(?:_SHORT)?|ID_PATH|ID_WWN\w*|ID_SCSI_SERIAL|ID_MODEL)\}|RESULT|ATTRS?\{(?:serial|model|wwid)\}"
+    r"|KERNELS)[ \t]*==[ \t]*\"(?!\"|\*\"|\?\*\")"
+)
+ABOUT = re.compile(r"SUBSYSTEMS?==\"(?:block|scsi)\"|KERNEL==\"(?:sd|dm-|vd|xvd|hd|nvme|\[?sv)|scsi_id|oracleasm|asm")
+
+
+def _disk_rules(root: Root) -> Iterator[DiskRule]:
+    for folder in RULES:
+        for name in root.names(folder):
+            path = f"{folder}/{name}"
+            if not name.endswith(".rules") or "persistent-net" in name or "persistent-cd" in name:
+                continue
+            text = (files.text(root, path) or "").replace("\\\n", "  ")
+            for number, line in enumerate(text.split("\n"), 1):
+                if not line.lstrip().startswith("#") and HARDWARE.search(line) and ABOUT.search(line):
+                    yield DiskRule(path, number, line.strip())
