@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
 import yaml
 
-from migprep import lint, plan, rules, targets
+from migprep import lint, plan, proof, rules, targets
 from migprep.evaluate import evaluate
 from migprep.facts import Facts
+from migprep.proof import content
 from migprep.root import Files, Overlay
 
 HERE = Path(__file__).parent
@@ -18,39 +18,19 @@ RULES = {rule.id: rule for rule in rules.load()}
 TARGETS = targets.load()
 
 
-def content(value):
-    """What a case writes for a file: a text, a link, the same line many times, or bytes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
-    if "link" in value:
-        return value["link"]
-    if "repeat" in value:
-        return value["repeat"].encode() * value["times"]
-    return bytes.fromhex(value["hex"]) if "hex" in value else base64.b64decode(value["base64"])
-
-
 def tree(name):
     return yaml.safe_load((HERE / "trees" / f"{name}.yaml").read_text())
 
 
 def root_of(document, case):
-    files = {}
+    shared = {}
     for name in [*document.get("tree", []), *case.get("tree", [])]:
-        files.update(tree(name))
-    files.update(document.get("files", {}))
-    files.update(case.get("files", {}))
-    files = {"/" + path.strip("/"): value for path, value in files.items()}
-    for path in case.get("remove", []):
-        gone = "/" + path.strip("/")
-        files = {path: value for path, value in files.items() if path != gone and not path.startswith(gone + "/")}
-    return Files({path: content(value) for path, value in files.items()})
+        shared.update(tree(name))
+    return Files(proof.files({**shared, **document.get("files", {})}, case))
 
 
 def target_of(wanted):
-    """A shipped target by name, or kvm with some members of its own."""
-    if isinstance(wanted, str):
-        return TARGETS[wanted]
-    return TARGETS["kvm"]._replace(**{key: tuple(value) for key, value in wanted.items()})
+    return proof.target_of(wanted, TARGETS)
 
 
 def all_cases():

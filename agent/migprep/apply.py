@@ -128,9 +128,17 @@ def obstacle(place: Tree, path: str) -> str:
             return f"{path} is immutable (lsattr shows it; chattr -i -a allows the change)"
     if _flags(folder) & FIXED:
         return f"{folder} is immutable (lsattr -d shows it)"
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+    if os.statvfs(folder).f_flag & os.ST_RDONLY and not _is_only_our_view(place, folder):
         return f"{path} is on a filesystem that is mounted read-only"
     return ""
+
+
+def _is_only_our_view(place: Tree, folder: str) -> bool:
+    """Whether only this process sees the folder read-only, as in a sandboxed unit (systemd.exec(5), ProtectSystem=)."""
+    from migprep.facts import mounts
+
+    seen = mounts.parse(root.text(place, "/proc/1/mountinfo") or "").over(folder) if place.live else None
+    return seen is not None and not seen.is_read_only
 
 
 def _existing(folder: str) -> str:

@@ -184,6 +184,9 @@ def _explain(verb: argparse.ArgumentParser) -> None:
 
 
 def _rules(verb: argparse.ArgumentParser) -> None:
+    words = "lint FILE... explains mistakes in rule files; test FILE... runs the cases inside them; else all are listed"
+    verb.add_argument("act", nargs="?", choices=("lint", "test"), metavar="lint|test", help=words)
+    verb.add_argument("files", nargs="*", metavar="FILE", help="rule files of the site")
     verb.add_argument("--target", metavar="NAME", help="only those that can matter for this target")
     verb.add_argument("--format", choices=("text", "man", "md"), default="text", help="text, man or md (a table)")
 
@@ -546,9 +549,14 @@ def _traced(options: argparse.Namespace) -> str:
 
 
 def rules(options: argparse.Namespace) -> int:
-    """All rules, or those that can matter for one target."""
+    """All rules, or those that can matter for one target; or a site's rule files held to the light."""
     from migprep import inspection
     from migprep.report import pages
+
+    if options.act:
+        if not options.files:
+            raise inspection.UsageError(f"migprep rules {options.act} needs a FILE")
+        return _linted(options.files) if options.act == "lint" else _tried(options.files)
 
     found, refused = inspection.load_rules()
     if options.target:
@@ -561,6 +569,34 @@ def rules(options: argparse.Namespace) -> int:
 
         say(reference.man(found) if options.format == "man" else reference.markdown(found))
     return _refusals(refused)
+
+
+def _linted(paths: list[str]) -> int:
+    """Show the mistakes of rule files; 65 when there is one."""
+    from migprep import proof
+
+    found = [fault for path in paths for fault in proof.faults(path)]
+    for fault in found:
+        say(f"{fault}\n")
+    say(f"{len(found)} mistake{'s' * (len(found) != 1)} in {len(paths)} file{'s' * (len(paths) != 1)}\n")
+    return 65 if found else 0
+
+
+def _tried(paths: list[str]) -> int:
+    """Run the cases inside rule files; 2 when one comes out otherwise than written."""
+    from migprep import proof
+    from migprep.report.text import shown
+
+    failed = count = 0
+    for path in paths:
+        for trial in proof.tried(path):
+            count += 1
+            failed += bool(trial.faults)
+            say(f"{'FAILED' if trial.faults else 'ok':<8}{shown(path)}: {shown(trial.name)}\n")
+            for fault in trial.faults:
+                say(f"        {shown(fault)}\n")
+    say(f"{count - failed} of {count} cases came out as written\n")
+    return 2 if failed else 0
 
 
 def targets(options: argparse.Namespace) -> int:

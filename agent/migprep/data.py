@@ -18,9 +18,15 @@ SITE = "/etc/migprep"
 
 
 class DataError(MigprepError):
-    """A data file that does not parse: path, line and what is wrong."""
+    """A data file that does not parse: path, line and what is wrong; `line` and `column` count from 1, 0 for none."""
 
     code = 65
+    line = column = 0
+
+    def at(self, line: int, column: int) -> DataError:
+        """The same, with its place."""
+        self.line, self.column = line, column
+        return self
 
 
 def packaged(name: str) -> bytes:
@@ -81,15 +87,16 @@ def strict(path: str) -> dict[str, object]:
             try:
                 node = loader.get_single_node()
                 if node is None or not isinstance(node, yaml.MappingNode):
-                    raise DataError(f"{path}:1: must be a mapping")
+                    raise DataError(f"{path}:1: must be a mapping").at(1, 1)
                 _refuse_duplicates(node, path)
                 content: dict[str, object] = loader.construct_document(node)
                 return content
             finally:
                 loader.dispose()
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DataError(f"{path}:{line}: {error.problem}") from None
+        mark = error.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise DataError(f"{path}:{line}: {error.problem}").at(line, column) from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -101,7 +108,8 @@ def _refuse_duplicates(node: object, path: str) -> None:
         seen = set()
         for key, value in node.value:
             if key.value in seen:
-                raise DataError(f"{path}:{key.start_mark.line + 1}: {key.value!r} stands here twice")
+                line, column = key.start_mark.line + 1, key.start_mark.column + 1
+                raise DataError(f"{path}:{line}: {key.value!r} stands here twice").at(line, column)
             seen.add(key.value)
             _refuse_duplicates(value, path)
     elif isinstance(node, yaml.SequenceNode):

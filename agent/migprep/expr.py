@@ -28,6 +28,12 @@ class ExpressionError(MigprepError):
     """A condition that is not of the allowed form; the sentence says what is wrong."""
 
     code = 65
+    column = 0
+
+    def at(self, column: int) -> ExpressionError:
+        """The same, with the column in the expression where it goes wrong; the innermost wins."""
+        self.column = self.column or column
+        return self
 
 
 class Expression:
@@ -71,18 +77,27 @@ def parse(text: str) -> ast.Expression:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError) as error:
-        raise ExpressionError(f"not an expression: {text!r} ({error})") from None
+        column = (getattr(error, "offset", None) or 1) - 1
+        raise ExpressionError(f"not an expression: {text!r} ({error})").at(column) from None
     for node in ast.walk(tree):
         if type(node).__name__ not in NODES:
-            raise ExpressionError(f"{type(node).__name__} is not allowed in {text!r}")
+            column = getattr(node, "col_offset", 0)
+            raise ExpressionError(f"{type(node).__name__} is not allowed in {text!r}").at(column)
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            raise ExpressionError(f"private name {node.attr!r} in {text!r}")
+            raise ExpressionError(f"private name {node.attr!r} in {text!r}").at(_end(node))
         if isinstance(node, ast.Call):
             if node.keywords or not isinstance(node.func, (ast.Name, ast.Attribute)):
-                raise ExpressionError(f"only plain calls are allowed in {text!r}")
+                raise ExpressionError(f"only plain calls are allowed in {text!r}").at(node.col_offset)
             if isinstance(node.func, ast.Name) and node.func.id not in FUNCTIONS:
-                raise ExpressionError(f"no function {node.func.id!r}; there are {', '.join(sorted(FUNCTIONS))}")
+                raise ExpressionError(f"no function {node.func.id!r}; there are {', '.join(sorted(FUNCTIONS))}").at(
+                    node.col_offset
+                )
     return tree
+
+
+def _end(node: ast.Attribute) -> int:
+    """The column where the name after the dot begins."""
+    return (node.end_col_offset or 0) - len(node.attr)
 
 
 def _split(text: str) -> tuple[str | Expression, ...]:

@@ -174,7 +174,7 @@ def _linted(content: dict[str, object], path: str) -> Rule:
 
     rule = rules.parse(content, path)
     for fault in lint(rule):
-        raise rules.RuleError(f"{path}: {fault}")
+        raise rules.RuleError(f"{path}: {fault.words}")
     return rule
 
 

@@ -18,28 +18,41 @@ from migprep.targets import Target
 Types = typing.Dict[str, object]  # noqa: UP006  evaluated at run time
 
 
-def lint(rule: Rule) -> list[str]:
-    """Sentences about what is wrong with a rule; empty when nothing is."""
+FACTS = tuple(name for name, probe in vars(Facts).items() if isinstance(probe, fact))
+
+
+class Fault(typing.NamedTuple):
+    """One mistake: a sentence, the member and the text that it is in, and the column in that text."""
+
+    words: str
+    member: str
+    text: str
+    column: int
+
+
+def lint(rule: Rule) -> list[Fault]:
+    """What is wrong with a rule; empty when nothing is."""
     names: Types = {"target": Target}
-    faults = []
+    faults: list[Fault] = []
     for need in rule.needs:
         probe = vars(Facts).get(need)
         if isinstance(probe, fact):
             names[need] = _fact_type(probe)
         else:
-            faults.append(f"needs: there is no fact {need!r}")
+            words = f"needs: there is no fact {need!r}{_near(need, FACTS)}"
+            faults.append(Fault(words, "needs", need, 0))
     if faults:
         return faults
     if rule.for_each:
         try:
             names[rule.item] = element(infer(expr.parse(rule.for_each.text).body, names), rule.for_each.text)
         except ExpressionError as error:
-            return [str(error)]
-    for one in expressions(rule):
+            return [Fault(str(error), "for_each", rule.for_each.text, error.column)]
+    for member, one in expressions(rule):
         try:
             infer(expr.parse(one.text).body, names)
         except ExpressionError as error:
-            faults.append(str(error))
+            faults.append(Fault(str(error), member, one.text, error.column))
     return faults
 
 
@@ -56,9 +69,14 @@ def infer(node: ast.expr, names: Types) -> object:
             return names[node.id]
         if node.id in ("True", "False", "None"):
             return object
-        raise ExpressionError(f"there is no {node.id!r}; rules see {', '.join(sorted(names))}")
+        words = f"there is no {node.id!r}; this rule sees {', '.join(sorted(names))}{_unneeded(node.id)}"
+        raise ExpressionError(words).at(node.col_offset)
     if isinstance(node, ast.Attribute):
-        return member(infer(node.value, names), node.attr)
+        owner = infer(node.value, names)
+        try:
+            return member(owner, node.attr)
+        except ExpressionError as error:
+            raise error.at((node.end_col_offset or 0) - len(node.attr)) from None
     if isinstance(node, ast.Call):
         for argument in node.args:
             infer(argument, names)
@@ -92,7 +110,21 @@ def member(owner: object, name: str) -> object:
         return found
     if owner.__module__.startswith("migprep.") and name == "value" and hasattr(owner, "__members__"):
         return str
-    raise ExpressionError(f"{owner.__name__} has no {name}")
+    known = [one for one in (*hints, *vars(owner)) if not one.startswith("_")]
+    raise ExpressionError(f"{owner.__name__} has no {name}{_near(name, known)}")
+
+
+def _near(name: str, known: typing.Iterable[str]) -> str:
+    """A hint at a word that was meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _unneeded(name: str) -> str:
+    """A hint at the fact that `needs` does not name."""
+    return f"; to use the fact {name}, name it in needs" if name in FACTS else ""
 
 
 def result(function: object, name: str) -> object:

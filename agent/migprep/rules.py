@@ -10,9 +10,13 @@ BLOCKS = ("boot", "network", "data")
 
 
 class RuleError(MigprepError):
-    """A rule file that is refused: path and what is wrong."""
+    """A rule file that is refused: path and what is wrong; `member` says where, as in "fix.safety"."""
 
     code = 65
+
+    def __init__(self, words: str, member: str = "") -> None:
+        super().__init__(words)
+        self.member = member
 
 
 class EvidenceText(NamedTuple):
@@ -59,7 +63,7 @@ class Rule(NamedTuple):
 
 
 REQUIRED = frozenset({"id", "title", "severity", "link", "needs", "why", "when", "subject", "message", "evidence"})
-OPTIONAL = frozenset({"blocks", "symptom", "applies", "for_each", "as", "fix", "by_hand", "references"})
+OPTIONAL = frozenset({"blocks", "symptom", "applies", "for_each", "as", "fix", "by_hand", "references", "cases"})
 EVIDENCE = frozenset({"path", "line", "observed", "expected"})
 FIX = frozenset({"title", "safety", "phase", "only_if", "file", "template", "then"})
 
@@ -71,10 +75,12 @@ def parse(content: dict[str, object], path: str, checked: bool = False) -> Rule:
     """
     try:
         rule = _rule(content, path)
-        for one in () if checked else expressions(rule):
+        for _, one in () if checked else expressions(rule):
             expr.parse(one.text)
         return rule
-    except (RuleError, expr.ExpressionError) as error:
+    except RuleError as error:
+        raise RuleError(f"{path}: {error}", error.member) from None
+    except expr.ExpressionError as error:
         raise RuleError(f"{path}: {error}") from None
 
 
@@ -83,9 +89,9 @@ def _rule(content: dict[str, object], path: str) -> Rule:
     severity = _choice(Severity, content["severity"], "severity")
     blocks = str(content.get("blocks", ""))
     if (severity is Severity.BLOCKER) != bool(blocks):
-        raise RuleError("a blocker, and only a blocker, says what it blocks")
+        raise RuleError("a blocker, and only a blocker, says what it blocks", "blocks" if blocks else "severity")
     if blocks and blocks not in BLOCKS:
-        raise RuleError(f"blocks: must be one of {', '.join(BLOCKS)}")
+        raise RuleError(f"blocks: must be one of {', '.join(BLOCKS)}", "blocks")
     evidence = content["evidence"]
     return Rule(
         id=_text(content, "id"),
@@ -115,10 +121,10 @@ def _evidence(content: object) -> EvidenceText:
     _members(given, frozenset({"path", "observed", "expected"}), EVIDENCE, "evidence.")
     line = str(given.get("line", "")).strip("{}")
     return EvidenceText(
-        expr.Text(_text(given, "path")),
+        expr.Text(_text(given, "path", "evidence.")),
         expr.Expression(line) if line else None,
-        expr.Text(_text(given, "observed")),
-        expr.Text(_text(given, "expected")),
+        expr.Text(_text(given, "observed", "evidence.")),
+        expr.Text(_text(given, "expected", "evidence.")),
     )
 
 
@@ -127,33 +133,36 @@ def _fix(content: object) -> Fix:
     _members(given, frozenset({"title", "safety", "phase"}), FIX, "fix.")
     return Fix(
         Mend(
-            _text(given, "title"), _choice(Safety, given["safety"], "safety"), _choice(Phase, given["phase"], "phase")
+            _text(given, "title", "fix."),
+            _choice(Safety, given["safety"], "fix.safety"),
+            _choice(Phase, given["phase"], "fix.phase"),
         ),
         _optional(given, "only_if"),
-        expr.Text(_text(given, "file")) if "file" in given else None,
+        expr.Text(_text(given, "file", "fix.")) if "file" in given else None,
         str(given.get("template", "")),
-        _strings(given.get("then") or [], "then"),
+        _strings(given.get("then") or [], "fix.then"),
     )
 
 
-def expressions(rule: Rule) -> list[expr.Expression]:
-    """Every expression of a rule. Raises ExpressionError for a text whose braces do not match."""
-    texts = [rule.subject, rule.message]
-    found = [rule.when]
-    for one in rule.evidence:
-        texts += [one.path, one.observed, one.expected]
-        found += [one.line] if one.line else []
-    found += [one for one in (rule.applies, rule.for_each) if one]
+def expressions(rule: Rule) -> list[tuple[str, expr.Expression]]:
+    """Every expression of a rule, with its member. Raises ExpressionError for a text whose braces do not match."""
+    texts = [("subject", rule.subject), ("message", rule.message)]
+    found = [("when", rule.when)]
+    for number, one in enumerate(rule.evidence):
+        texts += [(f"evidence.{number}.{name}", getattr(one, name)) for name in ("path", "observed", "expected")]
+        found += [(f"evidence.{number}.line", one.line)] if one.line else []
+    found += [(name, one) for name, one in (("applies", rule.applies), ("for_each", rule.for_each)) if one]
     if rule.fix:
-        found += [rule.fix.only_if] if rule.fix.only_if else []
-        texts += [rule.fix.file] if rule.fix.file else []
-    return found + [part for text in texts for part in text.parts if isinstance(part, expr.Expression)]
+        found += [("fix.only_if", rule.fix.only_if)] if rule.fix.only_if else []
+        texts += [("fix.file", rule.fix.file)] if rule.fix.file else []
+    pieces = [(member, part) for member, text in texts for part in text.parts if isinstance(part, expr.Expression)]
+    return found + pieces
 
 
 def _members(content: dict[str, object], required: frozenset[str], optional: frozenset[str], where: str) -> None:
     for key in content:
         if key not in required and key not in optional:
-            raise RuleError(f"unknown member {where}{key}")
+            raise RuleError(f"unknown member {where}{key}", f"{where}{key}")
     missing = required - set(content)
     if missing:
         raise RuleError(f"missing member {where}{min(missing)}")
@@ -164,25 +173,25 @@ def _choice(kind: type, given: object, where: str) -> Any:
         return kind(given)
     except ValueError:
         allowed = ", ".join(one.value for one in kind)  # type: ignore[attr-defined]
-        raise RuleError(f"{where}: {given!r} is not one of {allowed}") from None
+        raise RuleError(f"{where}: {given!r} is not one of {allowed}", where) from None
 
 
 def _mapping(given: object, where: str) -> dict[str, object]:
     if not isinstance(given, dict):
-        raise RuleError(f"{where}: must be a mapping")
+        raise RuleError(f"{where}: must be a mapping", where)
     return given
 
 
 def _strings(given: object, where: str) -> tuple[str, ...]:
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise RuleError(f"{where}: must be a list of texts")
+        raise RuleError(f"{where}: must be a list of texts", where)
     return tuple(given)
 
 
-def _text(content: dict[str, object], key: str) -> str:
+def _text(content: dict[str, object], key: str, within: str = "") -> str:
     given = content[key]
     if not isinstance(given, str) or not given.strip():
-        raise RuleError(f"{key}: must be a text (quote it), not {given!r}")
+        raise RuleError(f"{within}{key}: must be a text (quote it), not {given!r}", f"{within}{key}")
     return given
 
 

@@ -19,7 +19,7 @@ class Mount(NamedTuple):
     source: str
     number: str
     subtree: str
-    options: tuple[str, ...]
+    is_read_only: bool
 
     @property
     def is_local(self) -> bool:
@@ -37,6 +37,12 @@ class Mounts(NamedTuple):
         """What is visible at a mount point: the last mount there."""
         return self.visible.get(mountpoint)
 
+    def over(self, path: str) -> Mount | None:
+        """What is visible at `path`, which has no links in it."""
+        while path not in self.visible and path not in ("/", ""):
+            path = path.rpartition("/")[0] or "/"
+        return self.visible.get(path)
+
 
 # 24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
 def parse(text: str) -> Mounts:
@@ -46,8 +52,10 @@ def parse(text: str) -> Mounts:
         before, separator, after = line.partition(" - ")
         head, tail = before.split(" "), after.split(" ")
         if separator and len(head) >= 6 and len(tail) >= 2:
+            flags = ",".join([head[5], *tail[2:3]])  # of the mount, of the filesystem
+            read_only = "ro" in flags.split(",")
             mountpoint, source, subtree = (columns.decode(text) for text in (head[4], tail[1], head[3]))
-            entries.append(Mount(mountpoint, tail[0], source, head[2], subtree, tuple(head[5].split(","))))
+            entries.append(Mount(mountpoint, tail[0], source, head[2], subtree, read_only))
     return Mounts(tuple(entries), {entry.mountpoint: entry for entry in entries})
 
 
