@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from migprep.typed import TYPE_CHECKING, NamedTuple
 
 from migprep import root as files
 from migprep.facts.block import Reference, unresolved
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
