@@ -102,3 +102,8 @@ def test_damaged_streams_raise_nothing_else(magic: bytes, tail: bytes) -> None:
         names(magic + tail)
     except Undetermined:
         pass
+
+
+def test_what_no_kernel_reads_is_damage() -> None:
+    with pytest.raises(compression.Broken, match="lz4 -l"):
+        names(command("lz4", "-qc")(archive("init")))

@@ -11,10 +11,13 @@ from migprep.model import Undetermined
 READ, GIVEN = 1 << 17, 1 << 18
 Block = Union[bytes, memoryview]
 
+#: What `lz4` writes without -l; the kernel knows the older format only (lib/decompress_unlz4.c).
+FRAMED = "lz4 frame"
 #: First bytes of each format.
 MAGIC = {
     b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21\x4c\x18": "lz4",
     b"\x5d\0\0": "lzma", b"\x89LZO\0": "lzo",
+    b"\x04\x22\x4d\x18": FRAMED,
 }  # fmt: skip
 
 
@@ -88,6 +91,8 @@ def expand(source: Source, name: str) -> Iterator[Block]:
         return _zstd(source)
     if name == "lz4":
         return _lz4(source)
+    if name == FRAMED:
+        raise Broken("lz4 in its frame format, which no kernel expands (lz4 -l writes the one it does)")
     raise Undetermined(f"compressed with {name}, which cannot be read here")
 
 

@@ -285,7 +285,8 @@ def distribution_level(system: System, level: int) -> int:
 
     RHEL 9 and its kin: 2; RHEL 10 and CentOS Stream 10: 3; AlmaLinux 10 is built for both, so that the processor it
     runs on tells; SLES, SLE Micro and openSUSE Leap 16: 2 (Tumbleweed stays at 1 and picks faster libraries at run
-    time); Clear Linux: 2. Fedora, Debian, Ubuntu, Arch and Amazon Linux: 1.
+    time; en.opensuse.org, "X86-64 microarchitecture levels", which names level 3 for SLES 16: there the C library's own
+    mark is asked first); Clear Linux: 2. Fedora, Debian, Ubuntu, Arch and Amazon Linux: 1.
     """
     name, major = system.id, system.major
     if name in ("rhel", "centos", "rocky", "almalinux", "oracle", "ol", "eurolinux", "miraclelinux", "cloudlinux"):
