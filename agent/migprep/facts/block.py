@@ -202,6 +202,11 @@ class Block(NamedTuple):
                 return f"{tag}={text}" if " " not in text else ""
         return ""
 
+    def is_stable(self, link: str) -> bool:
+        """Whether a link is made of what is written on the device, and means only one."""
+        kind = classify(link)[0]
+        return kind not in (Kind.NAME, Kind.PATH, Kind.ID, Kind.OTHER) and len(self.by_name.get(link, ())) == 1
+
     def stack(self, device: BlockDevice) -> tuple[BlockDevice, ...]:
         """The device and all that it stands on, down to the disks."""
         found = {device.name: device}

@@ -269,7 +269,13 @@ def _id(facts: Facts) -> str:
 
 def inventory(facts: Facts) -> dict[str, object]:
     """What the machine has, for the one who plans the move; null, and a gap, for what could not be read."""
-    return {"disks": _disks(facts), "filesystems": _filesystems(facts), "nics": _nics(facts), "cpu": _cpu(facts)}
+    return {
+        "disks": _disks(facts),
+        "filesystems": _filesystems(facts),
+        "references": _references(facts),
+        "nics": _nics(facts),
+        "cpu": _cpu(facts),
+    }
 
 
 def _disks(facts: Facts) -> list[dict[str, object]] | None:
@@ -291,6 +297,8 @@ def _disks(facts: Facts) -> list[dict[str, object]] | None:
 
 
 def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
+    from migprep.facts import references
+
     block = facts.block
     if isinstance(block, Unknown):
         return None
@@ -301,11 +309,23 @@ def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
             "uuid": one.uuid,
             "label": one.label,
             "partuuid": one.partuuid,
+            "partlabel": one.partlabel,
             "size": one.size,
+            "links": [link for link in one.links if block.is_stable(link)],
+            "stands_on": list(one.parents),
+            "restore_uuid": references.writer(one),
         }
         for one in block.devices
-        if one.fstype
+        if one.fstype or one.partuuid
     ]
+
+
+def _references(facts: Facts) -> list[dict[str, object]] | None:
+    """Which text in which file means which device now, and which mean none, two or another."""
+    from migprep.facts import references
+
+    found = references.of(facts)
+    return None if isinstance(found, Unknown) else [{**one._asdict(), "devices": list(one.devices)} for one in found]
 
 
 def _nics(facts: Facts) -> list[dict[str, object]] | None:

@@ -1,0 +1,111 @@
+"""Which text in which file means which device: every UUID, label, name and link that a boot depends on."""
+
+from __future__ import annotations
+
+import re
+
+from migprep import root as files
+from migprep.facts.block import Block, BlockDevice, Kind, Reference
+from migprep.model import Unknown
+from migprep.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from migprep.facts import Facts
+
+#: How an identifier is written back to what has lost it, unmounted: by type (tune2fs(8), xfs_admin(8), mkswap(8) …).
+WRITERS = {
+    "ext2": "tune2fs -U {uuid} {path}", "ext3": "tune2fs -U {uuid} {path}", "ext4": "tune2fs -U {uuid} {path}",
+    "xfs": "xfs_admin -U {uuid} {path}", "btrfs": "btrfstune -U {uuid} {path}", "swap": "swaplabel -U {uuid} {path}",
+    "vfat": "mlabel -N {short} -i {path} ::", "crypto_LUKS": "cryptsetup luksUUID --uuid {uuid} {path}",
+    "LVM2_member": "pvcreate --uuid {uuid} --restorefile /etc/lvm/backup/VG {path}",
+    "linux_raid_member": "mdadm --assemble --update=uuid --uuid={uuid} /dev/mdX {path}",
+    "jfs": "jfs_tune -U {uuid} {path}", "reiserfs": "reiserfstune -u {uuid} {path}",
+}  # fmt: skip
+#: What a reference can mean besides a device.
+SILENT = frozenset({Kind.NETWORK, Kind.PSEUDO, Kind.FILE, Kind.OTHER})
+
+
+class Mention(NamedTuple):
+    """One reference in one file; `state` is found, missing, ambiguous or other (than what is mounted there)."""
+
+    path: str
+    line: int
+    text: str
+    kind: str
+    devices: tuple[str, ...]
+    state: str
+
+
+def of(facts: Facts) -> tuple[Mention, ...]:
+    """Every reference, in the order of files and lines. Raises Undetermined where devices are not known."""
+    block = facts.block
+    if isinstance(block, Unknown):
+        return block  # type: ignore[return-value]
+    found = [*_table(facts), *_arguments(facts), *_crypttab(facts), *_menus(facts, block), *_arrays(facts, block)]
+    return tuple(sorted(dict.fromkeys(found)))
+
+
+def _mention(path: str, line: int, reference: Reference, is_other: bool = False) -> Mention:
+    many = len(reference.devices) > 1 and not reference.is_content or reference.is_ambiguous
+    state = "ambiguous" if many else "missing" if not reference.devices else "other" if is_other else "found"
+    return Mention(
+        path, line, reference.spec, reference.kind.value, tuple(one.path for one in reference.devices), state
+    )
+
+
+def _table(facts: Facts) -> Iterator[Mention]:
+    fstab = facts.fstab
+    for entry in () if isinstance(fstab, Unknown) else fstab.entries:
+        if entry.device.kind not in SILENT:
+            yield _mention("/etc/fstab", entry.line, entry.device, entry.is_other_than_mounted)
+
+
+def _arguments(facts: Facts) -> Iterator[Mention]:
+    arguments = facts.arguments
+    for one in () if isinstance(arguments, Unknown) else arguments.kept:
+        yield _mention(one.path, one.line, one.device)
+
+
+def _crypttab(facts: Facts) -> Iterator[Mention]:
+    crypttab = facts.crypttab
+    for entry in () if isinstance(crypttab, Unknown) else crypttab.entries:
+        if entry.device.kind not in SILENT:
+            yield _mention("/etc/crypttab", entry.line, entry.device)
+
+
+# search --no-floppy --fs-uuid --set=root --hint-bios=hd0,msdos1  6c1d0f4e-…
+def _menus(facts: Facts, block: Block) -> Iterator[Mention]:
+    loader = facts.bootloader
+    if isinstance(loader, Unknown):
+        return
+    for one in loader.esp.stubs:
+        yield _mention(one.path, one.line, block.reference(f"UUID={one.uuid}"))
+    text = (files.text(facts.root, loader.path) or "") if loader.kind == "grub" else ""
+    known: set[str] = set()
+    for found in re.finditer(
+        r"(?m)^[ \t]*search[ \t][^\n]*--fs-uuid[^\n]*[ \t](?P<uuid>[0-9A-Fa-f-]{8,})[ \t]*$", text
+    ):
+        if found.group("uuid") not in known:
+            known.add(found.group("uuid"))
+            line = text.count("\n", 0, found.start()) + 1
+            yield _mention(loader.path, line, block.reference(f"UUID={found.group('uuid')}"))
+
+
+# ARRAY /dev/md0 metadata=1.2 UUID=a1b2c3d4:00004000:80000000:00000001
+def _arrays(facts: Facts, block: Block) -> Iterator[Mention]:
+    from migprep.facts.stacks import MDADM
+
+    for path in MDADM:
+        text = files.text(facts.root, path) or ""
+        for found in re.finditer(r"(?im)^ARRAY\s[^\n]*\bUUID=(?P<uuid>[0-9a-f:]+)", text):
+            link = f"/dev/disk/by-id/md-uuid-{found.group('uuid').lower()}"
+            mention = _mention(path, text.count("\n", 0, found.start()) + 1, block.reference(link))
+            yield mention._replace(text=f"UUID={found.group('uuid')}", kind="array UUID")
+
+
+def writer(device: BlockDevice) -> str:
+    """The command that gives a device made anew the UUID of this one; "" where there is none, or no UUID."""
+    words = {"uuid": device.uuid, "short": device.uuid.replace("-", ""), "path": "DEVICE"}
+    return WRITERS.get(device.fstype, "").format(**words) if device.uuid else ""
