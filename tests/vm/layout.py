@@ -89,7 +89,7 @@ def _roles(scenario: Scenario) -> list[tuple[str, int]]:
         roles = [("boot", 192), ("stack", ROOT_MIB + 192)]
     else:
         roles = [("boot", 192), ("stack", ROOT_MIB + 32), ("swap", 64), ("data", 64)]
-    if scenario.loader in ("grub-uefi", "grub-uefi-no-fallback"):
+    if scenario.loader.startswith("grub-uefi"):
         roles.insert(0, ("esp", 40))
     if scenario.loader == "systemd-boot":
         roles.insert(0, ("esp", 256))

@@ -14,6 +14,9 @@ _EFI = (
 )
 
 
+_SHIM = 'mkdir "$W/esp/EFI/BOOT"; cp "$T/usr/lib/shim/shimx64.efi.signed" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n'
+
+
 def menu(scenario: Scenario, plan: Layout) -> str:
     """The loader's menu, written by the guest's own grub-mkconfig where it has GRUB."""
     if scenario.loader == "systemd-boot":
@@ -100,11 +103,11 @@ mkdir "$W/core"; cp "$T/tmp/core.img" "$T/usr/lib/grub/i386-pc/boot.img" "$W/cor
         return 'mkdir "$W/core"; cp "$T/usr/lib/EXTLINUX/mbr.bin" "$W/core/boot.img"\n'
     if scenario.loader == "systemd-boot":
         return ""
-    fallback = (
-        ""
-        if "no-fallback" in scenario.loader
-        else 'mkdir "$W/esp/EFI/BOOT"; cp "$W/esp/EFI/debian/grubx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n'
-    )
+    fallback = {
+        "grub-uefi": 'mkdir "$W/esp/EFI/BOOT"; cp "$W/esp/EFI/debian/grubx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n',
+        "grub-uefi-shim": _SHIM + 'cp "$W/esp/EFI/debian/grubx64.efi" "$W/esp/EFI/BOOT/grubx64.efi"\n',
+        "grub-uefi-shim-alone": _SHIM,
+    }.get(scenario.loader, "")
     return f"""\
 mkdir -p "$T/boot/efi" "$T/boot/grub/x86_64-efi" "$W/esp/EFI/debian"
 cp "$T"/usr/lib/grub/x86_64-efi/*.mod "$T"/usr/lib/grub/x86_64-efi/*.lst "$T/boot/grub/x86_64-efi/"

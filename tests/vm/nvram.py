@@ -26,7 +26,7 @@ def prepare(scenario: Scenario, folder: Path, *, on_source: bool) -> Optional[Pa
     if not template.is_file():
         raise LabError("missing OVMF: apt-get install ovmf")
     store = template.read_bytes()
-    if on_source and scenario.loader == "grub-uefi-no-fallback":
+    if on_source and scenario.loader in ("grub-uefi-no-fallback", "grub-uefi-shim-alone"):
         store = with_entry(store, layout(scenario), "debian", "\\EFI\\debian\\grubx64.efi")
     path = folder / "nvram"
     path.write_bytes(store)

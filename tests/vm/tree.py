@@ -26,6 +26,8 @@ LAYOUT = {
 LOADER = {
     "grub-uefi": ("grub-efi-amd64-bin", "efibootmgr", "dosfstools"),
     "grub-uefi-no-fallback": ("grub-efi-amd64-bin", "efibootmgr", "dosfstools"),
+    "grub-uefi-shim": ("grub-efi-amd64-bin", "efibootmgr", "dosfstools", "shim-signed"),
+    "grub-uefi-shim-alone": ("grub-efi-amd64-bin", "efibootmgr", "dosfstools", "shim-signed"),
     "systemd-boot": ("systemd-boot", "efibootmgr", "dosfstools"),
     "extlinux": ("extlinux", "syslinux-common"),
 }
