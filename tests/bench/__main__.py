@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from tests.bench import installed, machines
-from tests.bench.measure import Command, Cost, in_turns
+from tests.bench.measure import Command, Cost, in_turns, once
 
 
 class Row(NamedTuple):
@@ -38,6 +38,7 @@ def main() -> int:
             *_mending(programs, folder, options.runs),
             *_growth(programs, folder),
             *_search(programs, folder),
+            *_fleet(programs, folder, options.fleet),
         ]
     print(_machine(programs))
     print(_table(rows))
@@ -49,6 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--image", type=Path, default=machines.image_here(), help="default: the newest of /boot")
     parser.add_argument("--bin", help="where an installed migprep and its python are, instead of building a wheel")
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--fleet", type=int, default=10_000, metavar="REPORTS", help="size of the fleet that is merged")
     return parser.parse_args()
 
 
@@ -195,6 +197,22 @@ def _search(programs: Path, folder: Path, files: int = 100_000) -> list[Row]:
         Row(f"check --scan of {files:,} files / grep -rIlE", took / other, "x", 2, detail),
         Row("peak memory of check --scan", cost["scan"].memory, "MiB", 45),
     ]
+
+
+def _fleet(programs: Path, folder: Path, count: int) -> list[Row]:
+    """Merging a fleet: a tenth of it, and all of it, from reports as a machine with faults writes them."""
+    reports = folder / "reports"
+    size = machines.with_reports(reports, str(programs / "migprep"), folder, count)
+    command = [str(programs / "migprep"), "fleet", "--output", f"sqlite={folder / 'fleet.sqlite'}"]
+    few, many = (once([*command, *paths]) for paths in ([str(reports / "0")], [str(reports)]))
+    per = f"{count:,} reports of {size / 1024:.0f} KiB: {many.seconds:.1f} s"
+    return [
+        Row("migprep fleet, a thousand reports", many.seconds / count * 1000, "s", None, per),
+        Row(
+            f"memory of fleet, {count:,} / {count // 10:,}", many.memory / few.memory, "x", 1.25,
+            f"{many.memory:.1f} / {few.memory:.1f} MiB",
+        ),
+    ]  # fmt: skip
 
 
 def _ms(cost: Cost, bare: Cost) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 FILES = {
@@ -102,6 +104,19 @@ def with_files(root: Path, files: int) -> Path:
         lines = quiet if number % 8 == 0 else words
         (folder / f"{number}.conf").write_text(lines * (1 << number % 6) + last)
     return root
+
+
+def with_reports(reports: Path, migprep: str, folder: Path, count: int) -> int:
+    """`count` reports of one machine with ten faults under as many names, in ten folders; returns the size of one."""
+    root = to_mend(folder / "reported", 10)
+    (root / "etc/hostname").write_text("HOSTNAME\n")
+    said = subprocess.run([migprep, "check", "--root", str(root), "--format", "json"], capture_output=True, text=True, check=False)  # noqa: S603
+    text = json.dumps(json.loads(said.stdout))
+    for number in range(count):
+        path = reports / str(number * 10 // count) / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("HOSTNAME", f"host{number:06}"))
+    return len(text)
 
 
 def with_image(root: Path, image: Path) -> Path:
