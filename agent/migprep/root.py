@@ -242,10 +242,7 @@ class Tree:
             raise Unreadable(f"{path} is not a regular file")
         return io.BufferedReader(_Readable(stream, path))  # type: ignore[type-var]
 
-
-    def search(
-        self, folder: str, wanted: Wanted, limit: int
-    ) -> Iterator[tuple[str, bytes | MigprepError | None]]:
+    def search(self, folder: str, wanted: Wanted, limit: int) -> Iterator[tuple[str, bytes | MigprepError | None]]:
         """See `search`: by directory descriptors and one buffer, which costs a third of `names` and `open`."""
         piece = bytearray(PIECE)
         todo = [folder]

@@ -205,6 +205,11 @@ class Card(NamedTuple):
         return re.match(r"eth\d+$", self.name) is not None
 
     @property
+    def link_path(self) -> str:
+        """The .link file in /etc that gives it its name, "" for none."""
+        return next((pin.path for pin in self.pins if pin.by == "link" and pin.path.startswith("/etc/")), "")
+
+    @property
     def can_be_pinned(self) -> bool:
         """Whether a file that ties its name to its address is possible and does no harm."""
         return (
@@ -306,6 +311,8 @@ class Network(NamedTuple):
     stale_rules: tuple[Rule, ...]  # udev rules that name a card that is not here
     address_rules: tuple[Rule, ...]  # udev rules that name a card of this machine by its address
     slot_names: tuple[SlotName, ...]  # rules and .link files that name a card by its place
+    early: str = ""  # the tool whose initramfs is asked for a network by a card's name
+    carried: str = ""  # what dracut's configuration carries into the initramfs, where that has a network by name
 
     def by_address(self, text: str, items: Iterable[SlotName]) -> str:
         """The file `text` with the names `items` of it given by address; comments and all other lines stay."""
@@ -447,6 +454,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 above=_above(device.name, standing),
             )
         )
+    early = _early(tree) if any(one.tool == "kernel" and one.selection.names for one in configurations) else ""
     here = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac)}
     return Network(
         cards=tuple(cards),
@@ -454,6 +462,8 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
         stale_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac not in here),
         address_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac in here),
         slot_names=tuple(_slot_names(udev, cards)),
+        early=early,
+        carried=_carried(tree) if early == "dracut" else "",
     )
 
 
@@ -507,6 +517,20 @@ def _slot_names(udev: Udev, cards: list[Card]) -> Iterable[SlotName]:
             whole = link.path.startswith("/etc/") and not link.selection.by_mac and not link.has_drop_ins
             mac = macs.get(link.name, "") if whole and udev.version >= LINKS_SINCE else ""
             yield SlotName(link.path, link.line, link.name, ", ".join(link.selection.places), mac, tuple(asked))
+
+
+def _early(tree: Root) -> str:
+    from migprep.facts import configured
+
+    return configured.tool(tree)
+
+
+# install_items+=" /etc/systemd/network/10-lan.link "
+def _carried(tree: Root) -> str:
+    folder = "/etc/dracut.conf.d"
+    paths = ["/etc/dracut.conf", *(f"{folder}/{name}" for name in tree.names(folder) if name.endswith(".conf"))]
+    lines = [line for path in paths for line in split(root.text(tree, path) or "")]
+    return " ".join(line.strip() for line in lines if line.lstrip().startswith("install_items"))
 
 
 def _names_by_place(interfaces: Interfaces, udev: Udev, tree: Root) -> bool:

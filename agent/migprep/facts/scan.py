@@ -142,4 +142,3 @@ def _look(facts: Facts, path: str, content: bytes, found: list[Mention], program
             programs.append(Program(path, path, 0, level, evidence))
     elif b"\0" not in content and any(sign in content for sign in SIGNS):
         found += [one for one in startup.told(facts, path, content) if isinstance(one.kind, Unknown) or one.is_used]
-
