@@ -59,3 +59,11 @@ def test_a_target_without_a_member_is_refused() -> None:
     del content["nic"]
     with pytest.raises(TargetError, match="missing 'nic'"):
         targets.parse(content, "here.yaml")
+
+
+@pytest.mark.parametrize("macs", [["52:54:00:1a:b0:01"], {"52:54:00:1A:B0:01": "52:54:00:1a:b0:02"}, {"52:54:00:1a:b0:01": 5}])
+def test_a_map_of_addresses_that_is_none_is_refused(macs: object) -> None:
+    content = _content()
+    content["nic"] = {**content["nic"], "macs": macs}
+    with pytest.raises(TargetError, match="nic: macs: must map addresses"):
+        targets.parse(content, "site.yaml")

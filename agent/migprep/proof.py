@@ -251,5 +251,6 @@ def target_of(wanted: Any, known: dict[str, Target]) -> Target:
     """A target by name, or kvm with some members of its own."""
     if isinstance(wanted, str):
         return known[wanted]
-    members: dict[str, Any] = {key: tuple(value) for key, value in wanted.items()}
-    return known["kvm"]._replace(**members)
+    kvm = known["kvm"]
+    members: dict[str, Any] = {key: tuple(value) for key, value in wanted.items() if key != "nic"}
+    return kvm._replace(nic=kvm.nic._replace(**wanted.get("nic", {})), **members)

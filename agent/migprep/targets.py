@@ -22,11 +22,19 @@ class Disk(NamedTuple):
 
 
 class Nic(NamedTuple):
-    """The network devices of a target; `keeps_mac` when the source's MAC addresses move along."""
+    """The network devices of a target; `keeps_mac` when the source's MAC addresses move along.
+
+    `macs` says which address each card gets instead, where that is known: {old: new}, both as 52:54:00:1a:b0:01.
+    """
 
     model: str
     drivers: tuple[str, ...]
     keeps_mac: bool = True
+    macs: dict[str, str] = {}  # noqa: RUF012  never changed
+
+    def maps(self, macs: tuple[str, ...]) -> bool:
+        """Whether the new address of every one of `macs` is known."""
+        return bool(macs) and all(one in self.macs for one in macs)
 
 
 class Video(NamedTuple):
@@ -83,10 +91,22 @@ def _part(kind: type, value: object, where: str) -> object:
     unknown = set(value) - set(kind._fields)  # type: ignore[attr-defined]
     if unknown:
         raise TargetError(f"{where}: unknown member {min(unknown)!r}")
+    macs = value.get("macs", {})
+    if not isinstance(macs, dict) or not all(_is_mac(one) for pair in macs.items() for one in pair):
+        raise TargetError(
+            f"{where}: macs: must map addresses like '52:54:00:1a:b0:01' (quoted, small letters) to new ones"
+        )
     try:
         return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
     except TypeError as error:
         raise TargetError(f"{where}: {_missing(error)}") from None
+
+
+def _is_mac(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    parts = text.split(":")
+    return len(parts) in (6, 20) and all(len(one) == 2 and not set(one) - set("0123456789abcdef") for one in parts)
 
 
 def _missing(error: TypeError) -> str:

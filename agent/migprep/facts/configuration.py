@@ -89,7 +89,12 @@ class Configuration(NamedTuple):
     @property
     def macs(self) -> str:
         """The addresses that it asks for."""
-        return ", ".join(dict.fromkeys(self.selection.macs + self.selection.permanent_macs))
+        return ", ".join(self.asked_macs)
+
+    @property
+    def asked_macs(self) -> tuple[str, ...]:
+        """The addresses that it asks for, each once."""
+        return tuple(dict.fromkeys(self.selection.macs + self.selection.permanent_macs))
 
     @property
     def hardware(self) -> str:

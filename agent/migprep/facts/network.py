@@ -9,6 +9,7 @@ from migprep import root
 from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
 from migprep.facts.configuration import Configuration, enabled
 from migprep.facts.interfaces import Interface, Interfaces
+from migprep.facts.selection import with_macs
 from migprep.facts.udev import Rule, Udev, with_address
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined, Unknown
@@ -346,6 +347,10 @@ class Network(NamedTuple):
             for one in self.in_use
             for each in one.tuning
         )
+
+    def with_macs(self, text: str, macs: dict[str, str]) -> str:
+        """The file `text` asking for the new addresses of `macs`; everything else stays."""
+        return with_macs(text, macs)
 
     def may_fail(self, text: str, items: Iterable[Tuned]) -> str:
         """The file `text` with the commands `items` allowed to fail; all other lines stay."""

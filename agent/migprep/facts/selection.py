@@ -23,6 +23,23 @@ def mac(text: str) -> str:
     return plain if MAC.match(plain) else ""
 
 
+#: An address inside a text, in the spellings with separators.
+WRITTEN = re.compile(r"(?<![\w:.-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])")
+
+
+def with_macs(text: str, macs: dict[str, str]) -> str:
+    """`text` with each address of `macs` replaced by its new one, in the spelling that stands there."""
+
+    def new(found: re.Match[str]) -> str:
+        wanted = macs.get(mac(found.group()))
+        if wanted is None:
+            return found.group()
+        spelled = wanted.replace(":", found.group(1))
+        return spelled.upper() if found.group() != found.group().lower() else spelled
+
+    return WRITTEN.sub(new, text)
+
+
 class Traits(Protocol):
     """What a device is selected by."""
 
