@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from tests.bench import installed, machines
+from tests.bench import images, installed, machines
 from tests.bench.measure import Command, Cost, in_turns, once
 
 
@@ -35,6 +35,7 @@ def main() -> int:
         rows = [
             *_start(programs, options.runs),
             *_image(programs, folder, options),
+            *_images(programs, folder, options),
             *_mending(programs, folder, options.runs),
             *_growth(programs, folder),
             *_search(programs, folder),
@@ -115,6 +116,31 @@ def _image(programs: Path, folder: Path, options: argparse.Namespace) -> list[Ro
             f"{cost['first'].seconds * 1000:.0f} / {other * 1000:.0f} ms",
         )
     ]
+
+
+def _images(programs: Path, folder: Path, options: argparse.Namespace) -> list[Row]:
+    """All images of a machine, in every compression: read, read again, listed, and only expanded."""
+    if not options.image:
+        return []
+    python, every = str(programs / "python"), images.variants(folder / "images", options.image)
+    commands: dict[str, Command | list[str]] = {
+        "bare": images.reading(python, []),
+        "read": images.reading(python, every),
+        "kept": images.reading(python, every, str(folder / "kept")),
+    }
+    for name, command in (("list", images.listing(every)), ("expand", images.expanding(every))):
+        if command:
+            commands[name] = command
+    cost = in_turns(commands, 3)
+    read, kept = (cost[name].seconds - cost["bare"].seconds for name in ("read", "kept"))
+    what = f"reading {len(every)} initramfs images"
+    rows = [Row(f"{what} again / the first time", kept / read, "x", 0.05, f"{kept * 1000:.0f} / {read * 1000:.0f} ms")]
+    for name, against, goal in (("list", "listing them", 1.0), ("expand", "only expanding them (the limit)", None)):
+        if name in cost:
+            other = cost[name].seconds
+            detail = f"{read * 1000:.0f} / {other * 1000:.0f} ms"
+            rows.append(Row(f"{what} / {against}", read / other, "x", goal, detail))
+    return [*rows, Row(f"peak memory of {what}", cost["read"].memory, "MiB", None)]
 
 
 def _mending(programs: Path, folder: Path, runs: int) -> list[Row]:
