@@ -63,6 +63,7 @@ class Target(NamedTuple):
     display: Video
     cpu: Processor
     console: tuple[str, ...] = ("tty0",)
+    platform: str = ""  # whose tools are at home there: kvm, vmware, xen, microsoft, amazon, google
     datasources: tuple[str, ...] = ()  # what cloud-init finds there, as in its datasource_list
 
 

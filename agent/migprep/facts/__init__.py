@@ -20,7 +20,13 @@ if TYPE_CHECKING:
         bootloader as bootloader,
     )
     from migprep.facts import (
+        clock as clock,
+    )
+    from migprep.facts import (
         cloudinit as cloudinit,
+    )
+    from migprep.facts import (
+        cluster as cluster,
     )
     from migprep.facts import (
         console as console,
@@ -62,6 +68,12 @@ if TYPE_CHECKING:
         leases as leases,
     )
     from migprep.facts import (
+        leftovers as leftovers,
+    )
+    from migprep.facts import (
+        licences as licences,
+    )
+    from migprep.facts import (
         luks as luks,
     )
     from migprep.facts import (
@@ -81,6 +93,9 @@ if TYPE_CHECKING:
     )
     from migprep.facts import (
         scan as scan,
+    )
+    from migprep.facts import (
+        services as services,
     )
     from migprep.facts import (
         stacks as stacks,
@@ -373,3 +388,33 @@ class Facts:
         from migprep.facts import scan
 
         return scan.probe(self)
+
+    @fact
+    def clock(self) -> clock.Clock:
+        from migprep.facts import clock
+
+        return clock.probe(self)
+
+    @fact
+    def cluster(self) -> cluster.Cluster:
+        from migprep.facts import cluster
+
+        return cluster.probe(self)
+
+    @fact
+    def leftovers(self) -> leftovers.Leftovers:
+        from migprep.facts import leftovers
+
+        return leftovers.probe(self)
+
+    @fact
+    def licences(self) -> licences.Licences:
+        from migprep.facts import licences
+
+        return licences.probe(self)
+
+    @fact
+    def services(self) -> services.Services:
+        from migprep.facts import services
+
+        return services.probe(self)
