@@ -5,6 +5,8 @@ What git tracks is copied to a folder of its own, each file dated like the commi
     wheel sdist   hatchling (PyPI)
     deb           debhelper, dh-python, python3-yaml (Debian)
     rpm           rpmbuild (Debian's or Fedora's package rpm, rpm-build), python3-yaml
+    onefile       zig, fetched by pip; dpkg-dev, make, binutils, xz-utils (Debian): its own interpreter, five minutes once
+    static        dpkg-deb, rpmbuild: the one file as migprep-static for old package tools
     zipapp        pip, to fetch the pure-Python libraries that packaging/zipapp/requirements.txt pins by hash
     ansible       ansible-galaxy (ansible-core, PyPI): the collection
 """
@@ -186,6 +188,28 @@ def _libraries(tree: Path, requirements: Path) -> None:
                 archive.extractall(tree, kept)
 
 
+def onefile(made: Stage) -> None:
+    """One executable for Linux on x86-64 of any age, with its own interpreter."""
+    argv: list[str | Path] = [sys.executable, "-B", "packaging/onefile/build.py", "--output", one_file(made)]
+    run(argv, made.folder, **os.environ, SOURCE_DATE_EPOCH=str(made.epoch))
+
+
+def one_file(made: Stage) -> Path:
+    """Where the one file is put."""
+    return made.output / f"migprep-{made.version}-x86_64"
+
+
+def static(made: Stage) -> None:
+    """The one file as .deb and .rpm, without dependencies and readable to old package tools."""
+    if not one_file(made).exists():
+        onefile(made)
+    tree = made.folder.parent / "static"
+    run([sys.executable, "-B", "packaging/install.py", tree, "--onefile", one_file(made)], made.folder, **os.environ)
+    script = made.folder / "packaging/onefile/static.py"
+    argv: list[str | Path] = [sys.executable, "-B", script, tree, made.version, made.output]
+    run(argv, made.folder, **SYSTEM, SOURCE_DATE_EPOCH=str(made.epoch))
+
+
 def ansible(made: Stage) -> None:
     """The collection, for ansible-galaxy."""
     tree = made.folder / "packaging/ansible"
@@ -205,7 +229,7 @@ def _keep(made: Stage, packages: object) -> None:
 
 
 KINDS: dict[str, Callable[[Stage], None]] = {
-    one.__name__: one for one in (wheel, sdist, deb, rpm, zipapp, ansible)
+    one.__name__: one for one in (wheel, sdist, deb, rpm, zipapp, onefile, static, ansible)
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def main() -> int:
             *_growth(programs, folder),
             *_search(programs, folder),
             *_fleet(programs, folder, options.fleet),
+            *_one_file(programs, options),
         ]
     print(_machine(programs))
     print(_table(rows))
@@ -50,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--image", type=Path, default=machines.image_here(), help="default: the newest of /boot")
     parser.add_argument("--bin", help="where an installed migprep and its python are, instead of building a wheel")
+    parser.add_argument("--onefile", type=Path, default=installed.SOURCE / "dist/migprep", help="the one-file build")
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--fleet", type=int, default=10_000, metavar="REPORTS", help="size of the fleet that is merged")
     return parser.parse_args()
@@ -84,6 +86,23 @@ def _start(programs: Path, runs: int) -> list[Row]:
         ),
         Row("peak memory of migprep check", max(one.memory for one in cost.values()), "MiB", 45),
     ]
+
+
+def _one_file(programs: Path, options: argparse.Namespace) -> list[Row]:
+    """The same calls to the file that brings its own interpreter."""
+    if not options.onefile.exists():
+        print("(no one-file build: python3 packaging/onefile/build.py makes it; not measured)")
+        return []
+    file = str(options.onefile.resolve())
+    commands = {"bare": [str(programs / "python"), "-I", "-c", "pass"], "help": [file, "--help"], "check": [file, "check"]}
+    cost = in_turns({**commands, "changed": Command([file, "check"], forget)}, options.runs)
+    bare = cost["bare"]
+    return [
+        Row("one file: --help / bare python3", cost["help"].seconds / bare.seconds, "x", 3, _ms(cost["help"], bare)),
+        Row("one file: warm check / bare python3", cost["check"].seconds / bare.seconds, "x", 12, _ms(cost["check"], bare)),
+        Row("the same after a change", cost["changed"].seconds / bare.seconds, "x", None, _ms(cost["changed"], bare)),
+        Row("one file: peak memory", max(one.memory for one in cost.values()), "MiB", 45),
+    ]  # fmt: skip
 
 
 def _targets() -> list[str]:
