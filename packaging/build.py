@@ -201,8 +201,7 @@ def one_file(made: Stage) -> Path:
 
 def static(made: Stage) -> None:
     """The one file as .deb and .rpm, without dependencies and readable to old package tools."""
-    if not one_file(made).exists():
-        onefile(made)
+    onefile(made)
     tree = made.folder.parent / "static"
     run([sys.executable, "-B", "packaging/install.py", tree, "--onefile", one_file(made)], made.folder, **os.environ)
     script = made.folder / "packaging/onefile/static.py"

@@ -1,4 +1,4 @@
-"""Lay the program out as a distribution's package has it: `python3 packaging/install.py DESTDIR [--zsh FOLDER] [--units FOLDER]`.
+"""Lay the program out as a distribution's package has it: `python3 packaging/install.py DESTDIR [OPTION ...]`.
 
 One list of what goes where, for the .deb and the .rpm alike. It needs Python and PyYAML, no network and no pip.
 The manual pages and completion scripts are taken from packaging/generated, where packaging/build.py puts them.
@@ -29,10 +29,11 @@ sys.exit(main())
 """
 
 
-def install(root: Path, zsh: str, units: str) -> None:
-    """Everything below `root`; folders of the site are made empty."""
-    package(root / PROGRAM / "migprep")
-    _write(root / "usr/bin/migprep", LAUNCHER.encode(), 0o755)
+def install(root: Path, zsh: str, units: str, onefile: Path | None = None) -> None:
+    """Everything below `root`; `onefile` takes the place of package and launcher; folders of the site are made empty."""
+    if onefile is None:
+        package(root / PROGRAM / "migprep")
+    _write(root / "usr/bin/migprep", onefile.read_bytes() if onefile else LAUNCHER.encode(), 0o755)
     for page in sorted(GENERATED.glob("*.[1-9]")):
         _copy(page, root / f"usr/share/man/man{page.suffix[1:]}" / page.name)
     _copy(GENERATED / "migprep.bash", root / "usr/share/bash-completion/completions/migprep")
@@ -71,5 +72,6 @@ if __name__ == "__main__":
     words.add_argument("root", type=Path, metavar="DESTDIR")
     words.add_argument("--zsh", default="usr/share/zsh/site-functions", help="where zsh looks for functions")
     words.add_argument("--units", default="usr/lib/systemd/system", help="where systemd's units go")
+    words.add_argument("--onefile", type=Path, metavar="FILE", help="the one-file build instead of the Python package")
     given = words.parse_args()
-    install(given.root, given.zsh, given.units)
+    install(given.root, given.zsh, given.units, given.onefile)
