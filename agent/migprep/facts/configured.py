@@ -6,6 +6,7 @@ import re
 
 from migprep import root as files
 from migprep.root import Root
+from migprep.typed import NamedTuple
 
 #: Commands of each tool, in the order in which distributions prefer them when several are installed.
 TOOLS = (
@@ -68,6 +69,34 @@ def _dracut(root: Root) -> list[str]:
         for path in _conf(root, folder, ".conf")
     }
     return ["/etc/dracut.conf", *(named[name] for name in sorted(named))]
+
+
+class DracutModule(NamedTuple):
+    """One module that a configuration asks dracut for."""
+
+    path: str
+    line: int
+    name: str
+
+
+# add_dracutmodules+=" crypt lvm network-legacy "
+ADDED = r"(?m)^[ \t]*(?:force_)?add_dracutmodules\+?=(?P<value>\"[^\"]*\"|'[^']*'|[^\s#]*)"
+
+
+def absent_modules(root: Root) -> tuple[DracutModule, ...]:
+    """Those that no folder has (90crypt, 95iscsi …); none where dracut keeps no modules. Raises Unreadable."""
+    folders = root.names("/usr/lib/dracut/modules.d")
+    if not folders:
+        return ()
+    known = {name.lstrip("0123456789") for name in folders}
+    found = []
+    for path in _dracut(root):
+        text = files.text(root, path) or ""
+        for given in re.finditer(ADDED, text):
+            names = given.group("value").strip("\"'").split()
+            line = text.count("\n", 0, given.start()) + 1
+            found += [DracutModule(path, line, one) for one in names if one not in known and "$" not in one]
+    return tuple(found)
 
 
 def drivers(root: Root) -> tuple[str, ...]:

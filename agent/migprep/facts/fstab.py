@@ -162,6 +162,18 @@ class Fstab(NamedTuple):
     malformed: tuple[Malformed, ...]
     init: str = "systemd"  # which program mounts them: System.init
 
+    @property
+    def doubled(self) -> tuple[Entry, ...]:
+        """Entries of a mount point that an earlier one has too, both mounted at boot."""
+        seen: set[str] = set()
+        found = []
+        for entry in self.entries:
+            if entry.mountpoint.startswith("/") and not entry.is_swap and not entry.is_manual:
+                if entry.mountpoint in seen:
+                    found.append(entry)
+                seen.add(entry.mountpoint)
+        return tuple(found)
+
     def render(self, items: tuple[Entry, ...]) -> str:
         """The text again, with each of `items` named by its stable candidate."""
         return self._changed({item.line: item.with_spec(item.device.candidate) for item in items})

@@ -53,6 +53,12 @@ class Modprobe(NamedTuple):
     lines: tuple[Line, ...]
     denials: tuple[Denial, ...]
 
+    @property
+    def aliases(self) -> tuple[Line, ...]:
+        """Names of old that stand for the first card or disk: alias eth0 pcnet32, alias scsi_hostadapter mptspi."""
+        named = re.compile(r"(?:eth\d+|scsi_hostadapter\d*)$")
+        return tuple(one for one in self.lines if one.verb == "alias" and one.rest != "off" and named.match(one.module))
+
     def denied(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """What keeps `kernel` from loading `drivers`; of alternatives ``a|b`` all must be denied."""
         return self._of(drivers, kernel, tuple(one for one in self.denials if not one.in_image_only))

@@ -154,6 +154,7 @@ class Stacks(NamedTuple):
     root_on_lvm: bool
     root_on_md: bool
     root_on_crypt: bool
+    has_old_cache: bool = False  # a list of device names that LVM before 2.02.107 went by
 
     def shuts_out(self, prefix: str) -> bool:
         """Whether a filter rejects volumes where disks are called `prefix`."""
@@ -268,11 +269,12 @@ def probe(facts: Facts) -> Stacks:
     listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
     lvm = tuple((path, files.text(root, path) or "") for path in LVM)
     entries = tracked(files.text(root, DEVICES_FILE) or "") if uses_devices_file(lvm) else ()
+    cached = files.exists(root, "/etc/lvm/cache/.cache")
     if isinstance(block, Unknown):
-        return Stacks(filters(lvm, block), entries, tuple(listed), block, block, block, block)  # type: ignore[arg-type]
+        return Stacks(filters(lvm, block), entries, tuple(listed), block, block, block, block, cached)  # type: ignore[arg-type]
     members = tuple(one for one in block.devices if one.fstype == "linux_raid_member")
     below = under_root(facts, block)
     on_lvm = below if isinstance(below, Unknown) else any(one.kind == "lvm" for one in below)
     on_md = below if isinstance(below, Unknown) else any(one.kind == "md" for one in below)
     on_crypt = below if isinstance(below, Unknown) else any(one.kind == "crypt" for one in below)
-    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, on_lvm, on_md, on_crypt)  # type: ignore[arg-type]
+    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, on_lvm, on_md, on_crypt, cached)  # type: ignore[arg-type]
