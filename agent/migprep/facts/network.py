@@ -188,8 +188,12 @@ class Card(NamedTuple):
 
     @property
     def may_collide(self) -> bool:
-        """Whether udev has to give it a name that the kernel may have given another card meanwhile."""
-        return self.eth_cards > 1 and self._is_eth and any(pin.by in ("link", "rule") and pin.macs for pin in self.pins)
+        """Whether udev has to give it a name that the kernel may have given another card meanwhile.
+
+        udev before version 197, the one that writes such rules itself, waits for the name and can exchange two.
+        """
+        pinned = any(pin.by in ("link", "rule") and pin.macs for pin in self.pins)
+        return self.eth_cards > 1 and self._is_eth and pinned and not self.name_is_claimed
 
     @property
     def pinned_in(self) -> str:
