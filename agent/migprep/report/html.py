@@ -58,8 +58,16 @@ def _target(target: Item, document: Item) -> Item:
         links.append({"symptom": "", **link, "beyond": beyond})
         beyond = beyond or link["status"] == "fail"
     results = [{"reason": "", **one} for one in mine]
+    stops = next((link for link in links if link["status"] == "fail"), None)
     commands = target.get("fixes", {}).get("commands", [])
-    return {**target, "links": links, "counted": counted(mine), "results": results, "commands": commands}
+    return {
+        **target,
+        "links": links,
+        "counted": counted(mine),
+        "results": results,
+        "commands": commands,
+        "stops": stops,
+    }
 
 
 def _groups(document: Item) -> list[Item]:

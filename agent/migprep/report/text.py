@@ -125,7 +125,7 @@ def system(document: Item) -> str:
         host["os"] or "unknown system",
         host["kernel"] and f"kernel {host['kernel']}",
         host["firmware"].upper(),
-        host["virtualization"] and f"on {host['virtualization']}",
+        host["virtualization"] not in ("", "none") and f"on {host['virtualization']}",
     ]
     return ", ".join(part for part in parts if part)
 
