@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,17 @@ def test_manual_tells_all_rules_and_escapes_what_roff_would_obey() -> None:
     assert ".so" not in [line[:3] for line in words.split("\n")] and "\n'br" not in words
     assert "C:\\en[x] a\\-b" in words and "\\[u00FC]" in words
     assert all(f".SS {reference._roff(one.id)}\n" in reference.man(RULES) for one in RULES)
+
+
+def test_readme_has_the_current_table() -> None:
+    """MIGPREP_GOLDEN=write makes it so."""
+    path = Path(__file__).parent.parent / "README.md"
+    head, mark, rest = path.read_text().partition("<!-- rules: migprep rules --format md -->\n")
+    end = rest.index("<!-- end of rules -->")
+    if os.environ.get("MIGPREP_GOLDEN") == "write":
+        path.write_text(head + mark + reference.markdown(RULES) + rest[end:])
+    else:
+        assert rest[:end] == reference.markdown(RULES), "MIGPREP_GOLDEN=write pytest tests/test_reference.py writes it"
 
 
 def test_table_has_a_row_for_every_rule() -> None:
