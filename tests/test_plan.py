@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migprep import mend, plan, render, rules, targets
+from migprep import mend, plan, render, rules, targets, tracked
 from migprep.facts import Facts
 from migprep.model import Safety, Verdict
 from migprep.plan import Change
@@ -197,7 +197,7 @@ def test_mended_renders_one_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_facts_that_a_change_does_not_touch_are_kept() -> None:
     root = machine()
-    before = plan.tracked(Facts(root))
+    before = tracked.of(Facts(root))
     fstab, display = before.fstab, before.display
     changes: dict[str, bytes | None] = {"/etc/fstab": b""}
     after = before.changed(Overlay(root, changes), {"/etc/fstab": False})  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from migprep import data, evaluate, rules, targets, waivers
+from migprep import data, evaluate, rules, targets, tracked, waivers
 from migprep.data import SITE
 from migprep.facts import Facts
 from migprep.model import Finding, MigprepError, Phase, Result, Safety, Status, Unknown, Verdict
@@ -62,6 +62,7 @@ def begin(
     folders, refused_folders = load_folders(site) if scan else (None, ())
     opened = place or open_root(root)
     facts = Facts(opened, cache_of(opened), folders)
+    facts = facts if scan else tracked.of(facts)  # noting every file of a disk would cost memory
     refuse(facts)
     grants, refused_waivers = load_waivers(facts, site)
     refused = refused_targets + refused_rules + refused_waivers + refused_folders
@@ -276,7 +277,7 @@ def _planned(inspection: Inspection, target: Target) -> Foreseen:
         return waivers.apply(inspection.grants, _judged(rule, facts, target))
 
     def refusal(path: str) -> str:
-        place = inspection.facts.root
+        place = tracked.bare(inspection.facts.root)
         return apply.obstacle(place, path) if isinstance(place, Tree) else ""
 
     made = plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal)

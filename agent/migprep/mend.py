@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
-from migprep import apply, evaluate, inspection, journal, plan, waivers
+from migprep import apply, evaluate, inspection, journal, plan, tracked, waivers
 from migprep import root as files
 from migprep.diff import unified
 from migprep.facts import Facts
@@ -44,7 +44,7 @@ def fix(options: argparse.Namespace, say: Say | None = None, ask: Callable[[str]
         made = _planned(work, options)
         say(_told(made, options))
         return 2 if not made.is_empty else CODES.get(made.verdict_before, 0)
-    tree = _changeable(_base(place), options.root)
+    tree = _changeable(tracked.bare(place), options.root)
     with apply.locked(_lock(tree)):
         waiting = journal.unfinished(tree)
         if waiting:
@@ -57,11 +57,7 @@ def _begin(options: argparse.Namespace) -> Inspection:
     work = inspection.begin(options.root, [options.target])
     for sentence in work.refused:
         _aside(f"{sentence} (left out; the rest is used)")
-    return work._replace(facts=plan.tracked(work.facts))
-
-
-def _base(place: object) -> object:
-    return place.base if isinstance(place, plan.Watched) else place
+    return work
 
 
 def _check_options(options: argparse.Namespace, work: Inspection) -> None:
@@ -105,7 +101,7 @@ def _judge(work: Inspection) -> plan.Judge:
 
 
 def _planned(work: Inspection, options: argparse.Namespace) -> Plan:
-    place = _base(work.facts.root)
+    place = tracked.bare(work.facts.root)
 
     def refusal(path: str) -> str:
         return apply.obstacle(place, path) if isinstance(place, Tree) else ""

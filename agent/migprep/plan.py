@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, cast
 
-from migprep import actions, evaluate, expr, menus, render, root
-from migprep.facts import Facts, fact, guarded
+from migprep import actions, evaluate, expr, menus, render, root, tracked
+from migprep.facts import Facts
 from migprep.model import Finding, MigprepError, Phase, Result, Safety, Severity, Status, Undetermined, Unknown, Verdict
-from migprep.root import Overlay, Root, Stat
+from migprep.root import Overlay, Root
+from migprep.tracked import Tracked
 
 if TYPE_CHECKING:
     from migprep.builds import Build
-    from migprep.cache import Cache
     from migprep.rules import Rule
     from migprep.targets import Target
 
@@ -87,122 +87,6 @@ class Wish(NamedTuple):
         if mend.phase is Phase.CUTOVER and not self.cutover:
             return "is the last act before the final shutdown: --cutover"
         return ""
-
-
-# --- what a fact was read from ---
-
-
-class Watched:
-    """A root that notes which paths were asked for, so that a fact is probed again only when it must."""
-
-    def __init__(self, base: Root, live: bool) -> None:
-        self.base = base
-        self.live = live
-        self.seen: set[str] = set()
-        self.listed: set[str] = set()
-
-    def stat(self, path: str) -> Stat | None:
-        self.seen.add(path)
-        return self.base.stat(path)
-
-    def link(self, path: str) -> str | None:
-        return self.base.link(path)
-
-    def names(self, path: str) -> list[str]:
-        self.listed.add(path)
-        return self.base.names(path)
-
-    def open(self, path: str) -> BinaryIO:
-        self.seen.add(path)
-        return self.base.open(path)
-
-
-class _Trace(NamedTuple):
-    """Paths that one fact depends on, those of the facts it used among them."""
-
-    seen: set[str]
-    listed: set[str]
-
-
-class _Tracked:
-    """Facts that know what each of them was read from."""
-
-    def __init__(self, base: Root, live: bool, cache: Cache | None) -> None:
-        self.root = Watched(base, live)
-        self.cache = cache
-        self._values: dict[str, object] = {}
-        self._traces: dict[str, _Trace] = {}
-        self._open: list[_Trace] = []
-        self._resolved: dict[str, str] = {}
-
-    def __getattr__(self, name: str) -> object:
-        found = vars(Facts).get(name)
-        if not isinstance(found, fact):
-            raise AttributeError(name)
-        if name not in self._values:
-            self._probe(name, found)
-        for outer in self._open[-1:]:
-            outer.seen.update(self._traces[name].seen)
-            outer.listed.update(self._traces[name].listed)
-        return self._values[name]
-
-    def _probe(self, name: str, found: fact[object]) -> None:
-        before = self.root.seen, self.root.listed
-        self.root.seen, self.root.listed = set(), set()
-        trace = _Trace(self.root.seen, self.root.listed)
-        self._open.append(trace)
-        try:
-            self._values[name] = guarded(lambda: found.probe(cast(Facts, self)), name)
-        finally:
-            self._open.pop()
-            self.root.seen, self.root.listed = before
-        self._traces[name] = trace
-
-    def changed(self, base: Root, paths: dict[str, bool]) -> Facts:
-        """The facts of `base`, which differs from this one's root in `paths` (value: whether a name came or went).
-
-        Facts that were read from none of these are taken over as they are.
-        """
-        after = _Tracked(base, self.root.live, self.cache)
-        after._resolved = self._resolved
-        for name, trace in self._traces.items():
-            if not self._touches(trace, paths):
-                after._values[name] = self._values[name]
-                after._traces[name] = trace
-        return cast(Facts, after)
-
-    def _touches(self, trace: _Trace, paths: dict[str, bool]) -> bool:
-        if any(self._real(one) in paths for one in trace.seen):
-            return True
-        folders = {parent for path, moved in paths.items() if moved for parent in _parents(path)}
-        return bool(folders) and any(self._real(one) in folders for one in (*trace.listed, *trace.seen))
-
-    def _real(self, path: str) -> str:
-        if path.startswith(("/sys/", "/proc/", "/dev/", "/run/")):
-            return path
-        if path not in self._resolved:
-            try:
-                self._resolved[path] = root.real(self.root.base, path)
-            except MigprepError:
-                self._resolved[path] = path
-        return self._resolved[path]
-
-    def value_of(self, name: str) -> object:
-        """The fact, when it was probed already; else None."""
-        return self._values.get(name)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:count]) or "/" for count in range(1, len(parts))]
-
-
-def tracked(facts: Facts | Root, cache: Cache | None = None) -> Facts:
-    """Facts of which `plan` can take over what a change does not touch; the machine is then read only once."""
-    if isinstance(facts, _Tracked):
-        return cast(Facts, facts)
-    place = facts.root if isinstance(facts, Facts) else facts
-    return cast(Facts, _Tracked(place, place.live, facts.cache if isinstance(facts, Facts) else cache))
 
 
 # --- one fix ---
@@ -357,9 +241,9 @@ class _Maker:
 
     def __init__(self, rules: Sequence[Rule], facts: Facts, target: Target, judge: Judge, folder: str) -> None:
         self.rules, self.target, self.judge, self.folder = rules, target, judge, folder
-        self.facts = tracked(facts)
+        self.facts = tracked.of(facts)
         self.now = self.facts
-        self.place = facts.root.base if isinstance(facts.root, Watched) else facts.root
+        self.place = tracked.bare(facts.root)
         self.files: dict[str, bytes | None] = {}
         self.foreseen: dict[str, bytes] = {}
         self.authors: dict[str, list[str]] = {}
@@ -436,15 +320,15 @@ class _Maker:
         overlay = Overlay(self.place, {**files, **foreseen})
         before = self.facts.root
         paths = {path: (content is None) != (not root.exists(before, path)) for path, content in changed.items()}
-        return cast(_Tracked, self.facts).changed(overlay, paths)
+        return cast(Tracked, self.facts).changed(overlay, paths)
 
     def _judged(self, facts: Facts) -> dict[str, Result]:
         """Every rule again; those whose facts were taken over keep their result."""
-        old, new = cast(_Tracked, self.facts), cast(_Tracked, facts)
+        old, new = cast(Tracked, self.facts), cast(Tracked, facts)
         results = {}
         for rule in self.rules:
             same = all(
-                new.value_of(need) is not None and new.value_of(need) is old.value_of(need) for need in rule.needs
+                new.known(need) is not None and new.known(need) is old.known(need) for need in rule.needs
             )
             judged = self.results[rule.id] if same else self.judge(rule, facts, self.target)
             results[rule.id] = _without(judged, self.expected.get(rule.id, ()))

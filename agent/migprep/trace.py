@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from enum import Enum
 
-from migprep import expr, plan, root
+from migprep import expr, root
 from migprep.facts import Facts
 from migprep.model import Undetermined, Unknown
 from migprep.report.text import PLAIN, Style, shown, wrap
+from migprep.tracked import Watched
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def trace(rule: Rule, place: Root, target: Target, subject: str) -> Trace:
 
 
 def _facts(rule: Rule, place: Root) -> tuple[dict[str, object], dict[str, tuple[str, ...]]]:
-    watched = plan.Watched(place, place.live)
+    watched = Watched(place, place.live)
     facts = Facts(watched)
     names: dict[str, object] = {}
     files = {}

@@ -199,6 +199,10 @@ class Facts:
         self.is_scan = folders is not None
         self.folders = folders or ()
 
+    def known(self, name: str) -> object:
+        """The fact of that name, when it was probed already; else None."""
+        return self.__dict__.get(name)
+
     @fact
     def system(self) -> system.System:
         from migprep.facts import system

@@ -82,7 +82,7 @@ def text(ask: Callable[[], object]) -> str:
 
 
 def _gaps(facts: Facts, refused: Iterable[str]) -> list[dict[str, str]]:
-    probed = ((name, facts.__dict__.get(name)) for name, kind in vars(Facts).items() if isinstance(kind, fact))
+    probed = ((name, facts.known(name)) for name, kind in vars(Facts).items() if isinstance(kind, fact))
     gaps = [{"fact": name, "reason": value.reason} for name, value in probed if isinstance(value, Unknown)]
     return gaps + _unread(facts) + [{"fact": SITE_FILES, "reason": reason} for reason in refused]
 
