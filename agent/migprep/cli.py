@@ -24,6 +24,7 @@ HELP = {
     "rollback": "restore every byte that fix changed",
     "capture": "write the machine as one archive, to be checked elsewhere with --root",
     "report": "convert a saved report, or compare two",
+    "export": "write the target as a libvirt domain, from what this machine has",
     "fleet": "merge the reports of many machines",
     "explain": "tell all about one rule, or how one finding came about",
     "rules": "list the rules",
@@ -176,6 +177,14 @@ def _capture(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("-o", "--output", metavar="FILE", required=True, help="the archive (tar.gz)")
 
 
+def _export(verb: argparse.ArgumentParser) -> None:
+    add = verb.add_argument
+    add("kind", choices=("libvirt",), metavar="KIND", help="libvirt: a domain for virsh define")
+    add("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
+    add("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
+    add("-o", "--output", metavar="FILE", help="write it there (mode 0600) instead of printing it")
+
+
 def _explain(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument
     add("rule", metavar="RULE_OR_FINGERPRINT", help="for example fstab/volatile-device-name; or what a report names")
@@ -205,6 +214,7 @@ OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "rollback": _rollback,
     "capture": _capture,
     "report": _report,
+    "export": _export,
     "fleet": _fleet,
     "explain": _explain,
     "rules": _rules,
@@ -624,6 +634,21 @@ def capture(options: argparse.Namespace) -> int:
     return 0
 
 
+def export(options: argparse.Namespace) -> int:
+    """The target as a file that its hypervisor takes."""
+    from migprep import inspection, output
+    from migprep.report import libvirt
+
+    work = inspection.begin(options.root, [options.target])
+    words = libvirt.render(inspection.report(work, options.root or "/"), work.targets[0])
+    if options.output:
+        output.write(options.output, words.encode("utf-8", "backslashreplace"))
+        say(f"{options.output}: give it the disks, then virsh define {options.output}\n")
+    else:
+        say(words)
+    return 0
+
+
 def _announce(options: argparse.Namespace) -> None:
     """An interrupted fix is told before anything else, by every command."""
     base = getattr(options, "root", None) or ""
@@ -649,6 +674,7 @@ def _mend(name: str) -> Callable[[argparse.Namespace], int]:
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": check,
     "report": report,
+    "export": export,
     "fleet": fleet,
     "explain": explain,
     "rules": rules,

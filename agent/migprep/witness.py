@@ -27,6 +27,7 @@ VIRTUAL = ("/proc/", "/sys/")
 #: What changes all the time in such files and bears on no move: clock rates, counters of use.
 RESTLESS = {
     "/proc/cpuinfo": re.compile(rb"(?m)^cpu MHz.*$"),
+    "/proc/meminfo": re.compile(rb"(?m)^(?!MemTotal:).*$"),
     "/proc/modules": re.compile(rb"(?m) .*$"),
     "/proc/swaps": re.compile(rb"(?m)\d+\s+(?=-?\d+$)"),
     "/proc/net/ipv6_route": re.compile(rb"(?m) [0-9a-f]{8} [0-9a-f]{8}(?= [0-9a-f]{8} +\S+$)"),

@@ -1,9 +1,10 @@
-"""Who this machine is: the DMI texts that are no secret, and whether it has a machine-id. Never serial or UUID."""
+"""Who this machine is: its DMI texts, its memory, and whether it has a machine-id, which itself is never told."""
 
 from __future__ import annotations
 
 from migprep import root
 from migprep.model import Undetermined
+from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ class Identity(NamedTuple):
     bios_vendor: str
     bios_version: str
     machine_id: str
+    uuid: str = ""  # only root may read this and the serial number
+    serial: str = ""
+    memory: int = 0  # bytes that the kernel uses, somewhat less than the board has; 0 where that is not known
 
     @property
     def has_machine_id(self) -> bool:
@@ -48,4 +52,15 @@ def probe(facts: Facts) -> Identity:
     return Identity(
         dmi("sys_vendor"), dmi("product_name"), dmi("product_version"), dmi("board_name"),
         dmi("bios_vendor"), dmi("bios_version"), state,
+        dmi("product_uuid").lower(), dmi("product_serial"), memory(place),
     )  # fmt: skip
+
+
+def memory(place: Root) -> int:
+    """MemTotal of /proc/meminfo (proc_meminfo(5)), in bytes."""
+    for line in root.value(place, "/proc/meminfo").split("\n"):
+        # MemTotal:        8030168 kB
+        words = line.split()
+        if words[:1] == ["MemTotal:"] and len(words) > 1 and words[1].isdecimal():
+            return int(words[1]) << 10
+    return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migprep.typed import Any
 
 #: Each is a module of this package with a `render(document) -> str`, imported when it is asked for.
-FORMATS = ("text", "json", "html", "junit", "sarif", "ndjson", "csv", "prom", "nagios", "checkmk")
+FORMATS = ("text", "json", "md", "html", "junit", "sarif", "ndjson", "csv", "prom", "nagios", "checkmk")
 
 
 def render(document: dict[str, Any], form: str) -> str:

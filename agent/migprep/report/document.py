@@ -275,6 +275,7 @@ def inventory(facts: Facts) -> dict[str, object]:
         "references": _references(facts),
         "nics": _nics(facts),
         "cpu": _cpu(facts),
+        "machine": _machine(facts),
     }
 
 
@@ -290,6 +291,7 @@ def _disks(facts: Facts) -> list[dict[str, object]] | None:
             "driver": one.driver,
             "model": one.model,
             "removable": one.removable,
+            "serial": one.serial,
         }
         for one in block.devices
         if one.kind in ("disk", "multipath")
@@ -392,4 +394,16 @@ def _cpu(facts: Facts) -> dict[str, object] | None:
         "level": cpu.level_name,
         "pool_model": cpu.pool_model,
         "pool_flags": cpu.pool_flags,
+    }
+
+
+def _machine(facts: Facts) -> dict[str, object]:
+    """What the one who creates the target must give it; null for what could not be read, "" for what is not set."""
+    return {
+        "model": told(lambda: facts.identity.model),
+        "uuid": told(lambda: facts.identity.uuid),
+        "serial": told(lambda: facts.identity.serial),
+        "memory": told(lambda: facts.identity.memory),
+        "clock": told(lambda: "localtime" if facts.clock.is_local else "utc"),
+        "boots_from": told(lambda: [one.name for one in facts.storage.boot_disks]),
     }

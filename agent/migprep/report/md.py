@@ -1,0 +1,145 @@
+"""The hand-over sheet: one page in Markdown for whoever creates the target and moves the machine there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+#: Characters that mean something to Markdown or HTML, anywhere in a line.
+SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"))
+UNKNOWN = "not known"
+
+
+def render(document: dict[str, Any]) -> str:
+    """The sheet, with a part for each target. Texts of the machine are escaped: none of them is markup."""
+    lines = [f"# {plain(document['host']['name'] or 'This machine')}: hand-over sheet", "", *_head(document), ""]
+    lines += ["## Create the target with", "", *_table(("what", "as on the source"), _target(document)), ""]
+    lines += ["### Disks, in this order", "", *_disks(document), "", "### Network cards", "", *_cards(document), ""]
+    for target in document["targets"]:
+        lines += _part(document, target)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def plain(value: object) -> str:
+    """A text of the machine on one line, in which nothing is markup."""
+    return SIGNS.sub(r"\\\1", CONTROL.sub("?", str(value)))
+
+
+def size(number: object) -> str:
+    """12.5 GiB."""
+    if not isinstance(number, int) or not number:
+        return UNKNOWN
+    return next((f"{number / unit:.1f} {name}" for unit, name in SIZES if number >= unit), f"{number} bytes")
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+
+
+def _head(document: dict[str, Any]) -> list[str]:
+    host, run = document["host"], document["run"]
+    kernel = f"kernel {host['kernel']}" if host["kernel"] else ""
+    words = ", ".join(plain(one) for one in (host["os"], kernel, host["architecture"]) if one) or "System not known"
+    told = f"{words}. Inspected {plain(run['started'])} by migprep {plain(document['tool']['version'])}."
+    return [told, *([] if run["complete"] else ["", "**Not everything could be read: see `migprep check`.**"])]
+
+
+def _target(document: dict[str, Any]) -> list[tuple[str, ...]]:
+    machine, cpu = document["inventory"].get("machine") or {}, document["inventory"]["cpu"] or {}
+    level, model = cpu.get("level", ""), cpu.get("pool_model", "")
+    needs = f"{level} (QEMU: {model} or newer)" if level and model else level
+    rows = (
+        ("firmware", document["host"]["firmware"]),
+        ("processors", cpu.get("count")),
+        ("processor today", cpu.get("model")),
+        ("processor level to keep", needs),
+        ("memory", f"{size(machine.get('memory'))} in use by the kernel: round up"),
+        ("hardware clock", machine.get("clock")),
+        ("system UUID", machine.get("uuid")),
+        ("serial number", machine.get("serial")),
+        ("model today", machine.get("model")),
+    )
+    return [(name, plain(UNKNOWN if value in (None, "") else value)) for name, value in rows]
+
+
+def _disks(document: dict[str, Any]) -> list[str]:
+    disks, machine = document["inventory"]["disks"], document["inventory"].get("machine") or {}
+    if disks is None:
+        return [f"The disks are {UNKNOWN}."]
+    boot = machine.get("boots_from") or []
+    fixed = [one for one in disks if not one["removable"] and one["size"]]
+    ordered = sorted(fixed, key=lambda one: one["name"] not in boot)  # stable: the others stay in their order
+    rows = [
+        (
+            str(number), plain(one["name"]) + (" (boots)" if one["name"] in boot else ""), size(one["size"]),
+            plain(one["bus"]), plain(one.get("serial") or "none"), plain(one["model"]),
+        )
+        for number, one in enumerate(ordered, 1)
+    ]  # fmt: skip
+    return _table(("#", "today", "size", "bus", "serial", "model"), rows)
+
+
+def _cards(document: dict[str, Any]) -> list[str]:
+    cards = document["inventory"]["nics"]
+    if cards is None:
+        return [f"The cards are {UNKNOWN}."]
+    rows = [
+        (
+            plain(one["name"]), plain(one["mac"]), plain(", ".join(one["addresses"] or []) or "none"),
+            plain(", ".join(one["gateways"] or []) or "none"), plain(one["configured_by"] or "nothing"),
+        )
+        for one in cards
+    ]  # fmt: skip
+    return _table(("today", "MAC address", "addresses", "gateway", "configured by"), rows)
+
+
+def _part(document: dict[str, Any], target: dict[str, Any]) -> list[str]:
+    results = [one for one in document["results"] if one["target"] == target["name"]]
+    lines = [f"## Moving to {plain(target['name'])}: {target['verdict'].replace('_', ' ').upper()}", ""]
+    if target["after_fixes"] != target["verdict"]:
+        lines += [f"After `migprep fix --apply`: {target['after_fixes'].replace('_', ' ')}.", ""]
+    for title, found in (
+        ("Before the move", list(_before(results))),
+        ("As the last act on the source: `migprep fix --cutover --apply --poweroff`", list(_cutover(results))),
+        ("On the target, after the first start", list(_after(results))),
+    ):
+        lines += [f"### {title}", "", *(found or ["Nothing."]), ""]
+    return lines
+
+
+def _open(results: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for result in results:
+        yield from ((result, finding) for finding in result["findings"] if "waiver" not in finding)
+
+
+def _phase(finding: dict[str, Any]) -> str:
+    return str((finding["fix"] or {}).get("phase", ""))
+
+
+def _is_after(result: dict[str, Any], finding: dict[str, Any]) -> bool:
+    return _phase(finding) == "after" or result["rule"].startswith("leftovers/")
+
+
+def _before(results: list[dict[str, Any]]) -> Iterator[str]:
+    for result, finding in _open(results):
+        urgent = result["severity"] in ("blocker", "high") and not _is_after(result, finding)
+        if urgent and _phase(finding) != "cutover":
+            how = f" {plain(finding['fix']['title'])}: `migprep fix --apply`." if finding["fix"] else ""
+            yield f"- [ ] {plain(finding['message'])} ({result['severity']}, {plain(result['rule'])}).{how}"
+
+
+def _cutover(results: list[dict[str, Any]]) -> Iterator[str]:
+    for result, finding in _open(results):
+        if _phase(finding) == "cutover":
+            yield f"- [ ] {plain(finding['fix']['title'])}: {plain(finding['message'])} ({plain(result['rule'])})."
+
+
+def _after(results: list[dict[str, Any]]) -> Iterator[str]:
+    yield "- [ ] Start it without a network while the source may still run: two machines with one address harm both."
+    yield "- [ ] `migprep check` there: nothing may be open. Leave machine-id, SSH host keys and DHCP identity alone."
+    for result, finding in _open(results):
+        if _is_after(result, finding):
+            yield f"- [ ] {plain(finding['message'])} ({plain(result['rule'])})."
