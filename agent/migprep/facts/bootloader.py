@@ -255,6 +255,9 @@ def numbers(version: str) -> list[tuple[int, str]]:
 
 
 def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
+    # A copy of configuration alone, without any kernel, tells nothing about kernels.
+    if not root.live and not any(re.match(r"vmlinu|bzImage|kernel|Image|linux", name) for name in root.names("/boot")):
+        return
     for one in entries:
         if one.is_default and not one.path.lower().endswith(".efi"):
             for name in (one.entry.kernel, one.entry.initrd):
