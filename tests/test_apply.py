@@ -270,6 +270,20 @@ def test_without_consent_nothing_happens(tmp_path: Path) -> None:
     assert snapshot(tree) == before
 
 
+@ROOT
+def test_a_directory_without_the_kernels_folders_runs_no_command(tmp_path: Path) -> None:
+    """mkinitramfs would take a plain file for /dev/null, and the image would be one of no machine."""
+    tree = machine(tmp_path)
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    (tmp_path / "usr/sbin/grub-mkconfig").write_bytes(b"/etc/default/grub.d")
+    before = snapshot(tree)
+    name = "arguments/no-serial-console"
+    given = options(tree, target="aws", only=[name], include=["risky"], apply=True)
+    with pytest.raises(apply.Refused, match="mount --rbind"):
+        mend.fix(given, lambda words: None)
+    assert snapshot(tree) == before
+
+
 def test_json_is_one_document(tmp_path: Path) -> None:
     tree = with_x(tmp_path)
     said: list[str] = []

@@ -120,6 +120,7 @@ def _apply(
         if options.format != "text":
             say(_told(made, options))
         return _after(made.verdict_before, options)
+    _check_devices(made, tree)
     if not options.yes and not ask("Make these changes?"):
         raise apply.Refused("not confirmed; nothing was changed (--yes does it without asking)")
     _survive_hangup()
@@ -130,10 +131,33 @@ def _apply(
         _aside(f"{done.words}. Every file is as it was before.")
         return done.code
     if options.format == "text":
-        say(f"Done. To undo every byte: {_rollback(done.name, options.root)}\n")
+        say(_done(made, done.name, options.root))
     else:
         say(_told(made, options, done.name))
     return _after(made.verdict_after, options)
+
+
+def _check_devices(made: Plan, tree: Tree) -> None:
+    """Commands that run in a directory need the kernel's folders there: without them they would write to plain files.
+
+    Raises Refused.
+    """
+    if not tree.base or not (made.builds or any(change.argv for change in made.changes)):
+        return
+    if not os.path.exists(f"{tree.base}/proc/self") or not os.path.exists(f"{tree.base}/dev/null"):
+        raise apply.Refused(
+            f"commands would run in {tree.base}, which has no /dev and /proc: for each of dev, proc and sys do "
+            f"`mount --rbind --make-rslave /NAME {tree.base}/NAME`, then try again"
+        )
+
+
+def _done(made: Plan, name: str, root: str | None) -> str:
+    """What the last lines say: how things stand, and the way back."""
+    count = len({*(one.path for one in made.changes), *(one.path for one in made.builds)})
+    return (
+        f"Done: {count} file{'s' * (count != 1)} changed. For {made.target.name} this machine is now "
+        f"{_word(made.verdict_after)}.\nTo undo every byte: {_rollback(name, root)}\n"
+    )
 
 
 def _work(made: Plan, tree: Tree, options: argparse.Namespace) -> apply.Work:
@@ -243,11 +267,17 @@ def _rollback(name: str, root: str | None) -> str:
 
 def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
     """The plan for people: diffs, commands, what is left and why, the verdict before and after."""
+    import shlex
+
     from migprep.report.text import shown, wrap
 
     lines: list[str] = []
+    if made.mended:
+        lines += [f"Mended for {made.target.name} ({len(made.mended)}):"]
+        lines += [one for found in made.mended for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
     for change in made.changes:
         lines += [f"{change.path}  ({', '.join(change.rules)})"]
+        lines += [f"  written by: {shown(shlex.join(change.argv))}, {{}} being a copy"] if change.argv else []
         lines += [shown(one) for one in "".join(unified(*change[:3])).split("\n")[:-1]] + [""]
     if made.builds:
         lines += [
@@ -259,7 +289,7 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
         lines += ["Shown to be gone only once that has run (if not, everything is put back):"]
         lines += [one for found in made.expected for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
     if made.unmended:
-        lines += ["Not mended:"]
+        lines += [f"Not mended ({len(made.unmended)}):"]
         for found, reason in made.unmended:
             lines += [*wrap(f"{found.rule}: {found.message}", "  ", "    "), *wrap(reason, "    why: ", "    ")]
         lines += ["By hand: migprep explain RULE", ""]
