@@ -211,10 +211,16 @@ def probe(facts: Facts) -> Images:
         configured.drivers(facts.root),
         configured.drop_in(facts.root, tool),
         _loaded(facts.root),
-        configured.absent_modules(facts.root) if tool == "dracut" else (),
+        _absent(facts.root) if tool == "dracut" else (),
         _room(facts.root, boots),
         configured.hooked(facts.root),
     )
+
+
+def _absent(root: Root) -> tuple[DracutModule, ...]:
+    from migprep.facts import configured, guarded
+
+    return guarded(lambda: configured.absent_modules(root), "dracut's modules")  # type: ignore[return-value]
 
 
 def _room(root: Root, boots: tuple[Boot, ...]) -> Room:

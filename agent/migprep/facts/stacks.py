@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from migprep.facts import Facts
 
 LVM = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf")
+OLD_CACHE = "/etc/lvm/cache/.cache"
 DEVICES_FILE = "/etc/lvm/devices/system.devices"
 MDADM = ("/etc/mdadm.conf", "/etc/mdadm/mdadm.conf")
 #: Entries that LVM finds by what is written on the device, wherever it is attached (lvmdevices(8)).
@@ -154,7 +155,7 @@ class Stacks(NamedTuple):
     root_on_lvm: bool
     root_on_md: bool
     root_on_crypt: bool
-    has_old_cache: bool = False  # a list of device names that LVM before 2.02.107 went by
+    has_old_cache: bool = False  # or an Unknown: a list of device names that LVM of old went by
 
     def shuts_out(self, prefix: str) -> bool:
         """Whether a filter rejects volumes where disks are called `prefix`."""
@@ -269,7 +270,10 @@ def probe(facts: Facts) -> Stacks:
     listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
     lvm = tuple((path, files.text(root, path) or "") for path in LVM)
     entries = tracked(files.text(root, DEVICES_FILE) or "") if uses_devices_file(lvm) else ()
-    cached = files.exists(root, "/etc/lvm/cache/.cache")
+    from migprep.facts import guarded
+
+    # A detail that cannot be told must not hide what decides a boot.
+    cached: bool = guarded(lambda: files.exists(root, OLD_CACHE), OLD_CACHE)  # type: ignore[assignment]
     if isinstance(block, Unknown):
         return Stacks(filters(lvm, block), entries, tuple(listed), block, block, block, block, cached)  # type: ignore[arg-type]
     members = tuple(one for one in block.devices if one.fstype == "linux_raid_member")

@@ -98,7 +98,11 @@ def probe(facts: Facts) -> Storage:
     top = mounts.at("/")
     kind = top.fstype if top else ""
     served = [Served(top.source, kind)] if top and kind in NETWORK else []
-    faulty, degraded = tuple(_faulty(root)), tuple(_degraded(root))
+    from migprep.facts import guarded
+
+    # A detail that cannot be told must not hide what decides a boot.
+    faulty: tuple[Faulty, ...] = guarded(lambda: tuple(_faulty(root)), "/sys/fs/ext4")  # type: ignore[assignment]
+    degraded: tuple[Degraded, ...] = guarded(lambda: tuple(_degraded(root)), "/sys/class/block")  # type: ignore[assignment]
     if isinstance(block, Unknown):
         gap: tuple[()] = block  # type: ignore[assignment]
         parts = (gap, gap, gap, gap)
