@@ -7,6 +7,7 @@ import pytest
 
 from migprep import recall, witness
 from migprep.cache import Cache
+from migprep.root import Tree, read
 from migprep.witness import Witness, settled, unchanged
 
 
@@ -74,9 +75,8 @@ def test_every_change_is_seen(change, folder):
 
 def test_what_the_kernel_tells_is_compared_by_content(folder):
     place = Witness()
-    for path in ("/proc/cpuinfo", "/proc/cmdline"):
-        with place.open(path) as stream:
-            assert stream.read()
+    for path in ("/proc/cpuinfo", "/proc/cmdline", "/proc/sys/kernel/random/boot_id", "/proc/sys/kernel/osrelease"):
+        assert read(place, path) == read(Tree("/", live=True), path) != b""
     assert unchanged(place.notes)
     (folder / "through").symlink_to("/proc/uptime")
     with place.open(f"{folder}/through") as stream:

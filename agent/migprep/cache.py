@@ -43,7 +43,7 @@ class Cache:
             with open(
                 os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w"
             ) as stream:
-                json.dump({"key": key, "identity": identity, "value": value}, stream)
+                stream.write(json.dumps({"key": key, "identity": identity, "value": value}))
             os.replace(f"{path}.new", path)
         except OSError:
             return

@@ -66,14 +66,20 @@ def read(root: Root, path: str, limit: int = LIMIT) -> bytes | None:
         raise Unreadable(f"{path} is not a regular file")
     try:
         with root.open(path) as stream:
-            content = piece = stream.read(min(PIECE, limit + 1))
-            while piece and len(content) <= limit and len(piece) == PIECE:
-                piece = stream.read(PIECE)
-                content += piece
+            content = whole(stream, limit)
     except FileNotFoundError:
         return None
     if len(content) > limit:
         raise Unreadable(f"{path} is larger than {limit >> 20} MiB")
+    return content
+
+
+def whole(stream: BinaryIO, limit: int = LIMIT) -> bytes:
+    """What is left of a file, up to a little more than `limit`; in pieces, for /proc/sys refuses large ones."""
+    content = piece = stream.read(min(PIECE, limit + 1))
+    while len(piece) == PIECE and len(content) <= limit:
+        piece = stream.read(PIECE)
+        content += piece
     return content
 
 

@@ -14,7 +14,7 @@ import stat
 from functools import cache
 
 from migprep.digest import sha256
-from migprep.root import LIMIT, Stat, Tree, Unreadable
+from migprep.root import Stat, Tree, Unreadable, whole
 from migprep.typed import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Witness(Tree):
         if isinstance(self.notes["stat"][path], list):
             return super().open(path)
         with super().open(path) as stream:
-            told = stream.read(LIMIT + 1)
+            told = whole(stream)
         self.notes["content"].setdefault(path, fingerprint(path, told))
         return io.BytesIO(told)
 
@@ -136,7 +136,7 @@ def content(path: str) -> Any:
     """Read as the machine is read, so that nothing can hold us up."""
     try:
         with Tree("/", live=True).open(path) as stream:
-            return fingerprint(path, stream.read(LIMIT + 1))
+            return fingerprint(path, whole(stream))
     except (OSError, Unreadable):
         return ""
 
