@@ -112,3 +112,60 @@ def test_a_finding_that_a_new_menu_cures_is_no_harm_of_another_fix() -> None:
     assert (build.path, build.wanted) == (
         "/boot/grub/grub.cfg", ("PARTUUID=0badcafe-01", "UUID=11111111-aaaa-4aaa-8aaa-000000000001"),
     )  # fmt: skip
+
+
+def test_every_store_of_arguments_in_one_go() -> None:
+    """Red Hat 8: the entries name $kernelopts of the environment block; two files govern what later kernels get."""
+    block = b"# GRUB Environment Block\nsaved_entry=m-4.18\nkernelopts=root=/dev/sda1 ro resume=/dev/sda2 quiet\n"
+    stores = {
+        "/boot/grub2/grubenv": block.ljust(1024, b"#"),
+        "/boot/loader/entries/m-0-rescue.conf": b"title r\nversion 0-rescue\nlinux /vmlinuz-0-rescue\ninitrd /r\noptions root=/dev/sda1 ro\n",
+        "/etc/kernel/cmdline": b"root=/dev/sda1 ro resume=/dev/sda2",
+        "/etc/default/grub": b"GRUB_ENABLE_BLSCFG=true\r\nGRUB_CMDLINE_LINUX='resume=/dev/sda2 rd.lvm.lv=vg/sda1 quiet'\r\n",
+    }
+    place = Files({
+        **{path: value for path, value in files(["debian", "sda"]).items() if not path.startswith("/boot/grub/")}, **stores,
+        "/etc/fstab": b"", "/boot/grub2/grub.cfg": b"insmod blscfg\nblscfg\n", "/usr/sbin/mkinitramfs": b"",
+        "/boot/loader/entries/m-4.18.conf": b"title x\nversion 4.18\nlinux /vmlinuz-4.18\ninitrd /i\noptions $kernelopts $tuned_params\n",
+    })  # fmt: skip
+    made = plan.plan(RULES, Facts(place), TARGETS["kvm"])
+    uuid = b"UUID=11111111-aaaa-4aaa-8aaa-00000000000"
+    assert {change.path for change in made.changes} == set(stores)
+    for change in made.changes:
+        expected = stores[change.path].replace(b"/dev/sda1", uuid + b"1").replace(b"/dev/sda2", uuid + b"2")
+        size = 1024 if change.path.endswith("grubenv") else len(expected)
+        assert change.after == expected[:size].rstrip(b"#").ljust(size, b"#")
+        assert bool(change.argv) == change.path.endswith("grubenv")
+    again = plan.plan(RULES, Facts(made.overlay(place)), TARGETS["kvm"])
+    assert again.is_empty
+
+
+CONTENTS = {
+    "CRLF": lambda text: text.replace("\n", "\r\n"), "no final newline": lambda text: text.rstrip("\n"),
+    "a byte order mark": lambda text: "\ufeff" + text, "bytes that are no UTF-8": lambda text: "# \udce9\udcff\n" + text,
+    "form feeds and line separators": lambda text: "# a\x0cb\x0bc\x85d\u2028e\n" + text, "tabs": lambda text: text.replace(" ", "\t"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", CONTENTS.values(), ids=CONTENTS)
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/etc/fstab", "# /dev/sda3\n/dev/sda30 /x ext4 noauto\n/dev/sda3 /srv/data ext4 defaults 0 2 # /dev/sda3\n"),
+        ("/etc/default/grub", 'A="/dev/sda3"\nGRUB_CMDLINE_LINUX="root=/dev/sda3 xroot=/dev/sda3 rootflags=/dev/sda3"\n'),
+        ("/etc/kernel/cmdline", "root=/dev/sda3 noroot=/dev/sda3\n"),
+        ("/etc/initramfs-tools/conf.d/resume", "#RESUME=/dev/sda3\nRESUME=/dev/sda3\n"),
+    ],
+)
+def test_one_token_changes_whatever_the_text_is_like(path: str, text: str, form: Any) -> None:
+    """Whole names, whole arguments; comments, ends of lines and bytes stay."""
+    written = form(text)
+    place = Files({**files(["debian", "sda"]), "/etc/fstab": b"", path: written.encode("utf-8", "surrogateescape")})
+    found = [one for one in plan.plan(RULES, Facts(place), TARGETS["kvm"]).changes if one.path == path]
+    if path.endswith("cmdline") and written.startswith(("\ufeff", "#")):
+        return  # no argument begins there
+    assert len(found) == 1, "it is mended"
+    after = (found[0].after or b"").decode("utf-8", "surrogateescape")
+    new = "UUID=11111111-aaaa-4aaa-8aaa-000000000003"
+    assert after.count(new) == 1
+    assert after.replace(new, "/dev/sda3") == written

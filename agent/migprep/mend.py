@@ -273,7 +273,7 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
 
     lines: list[str] = []
     if made.mended:
-        lines += [f"Mended for {made.target.name} ({len(made.mended)}):"]
+        lines += [f"This mends for {made.target.name} ({len(made.mended)}):"]
         lines += [one for found in made.mended for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
     for change in made.changes:
         lines += [f"{change.path}  ({', '.join(change.rules)})"]
