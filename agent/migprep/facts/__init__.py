@@ -89,10 +89,16 @@ if TYPE_CHECKING:
         network as network,
     )
     from migprep.facts import (
+        repositories as repositories,
+    )
+    from migprep.facts import (
         resolver as resolver,
     )
     from migprep.facts import (
         scan as scan,
+    )
+    from migprep.facts import (
+        security as security,
     )
     from migprep.facts import (
         services as services,
@@ -111,6 +117,9 @@ if TYPE_CHECKING:
     )
     from migprep.facts import (
         system as system,
+    )
+    from migprep.facts import (
+        tuning as tuning,
     )
     from migprep.facts import (
         udev as udev,
@@ -422,3 +431,21 @@ class Facts:
         from migprep.facts import services
 
         return services.probe(self)
+
+    @fact
+    def repositories(self) -> repositories.Repositories:
+        from migprep.facts import repositories
+
+        return repositories.probe(self)
+
+    @fact
+    def security(self) -> security.Security:
+        from migprep.facts import security
+
+        return security.probe(self)
+
+    @fact
+    def tuning(self) -> tuning.Tuning:
+        from migprep.facts import tuning
+
+        return tuning.probe(self)

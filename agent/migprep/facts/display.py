@@ -63,6 +63,40 @@ class Device(NamedTuple):
         return ", ".join(f'{key} "{value}"' for key, value in parts if value)
 
 
+class Monitor(NamedTuple):
+    """A Monitor section with timings of one model; `keyword` is the first of them."""
+
+    path: str
+    line: int
+    identifier: str
+    keyword: str
+    value: str
+
+    @property
+    def subject(self) -> str:
+        """What people call it: its file and identifier."""
+        return f"{self.path}: {self.identifier or 'Monitor'}"
+
+
+class Stack(NamedTuple):
+    """A graphics driver from its maker instead of the kernel."""
+
+    name: str
+    path: str
+
+
+#: A file of each proprietary driver: where its installer or the distributions' packages put it.
+STACKS = (
+    ("NVIDIA driver", "/usr/lib64/xorg/modules/drivers/nvidia_drv.so"),
+    ("NVIDIA driver", "/usr/lib/xorg/modules/drivers/nvidia_drv.so"),
+    ("NVIDIA driver", "/usr/lib/x86_64-linux-gnu/nvidia/xorg/nvidia_drv.so"),
+    ("NVIDIA driver", "/usr/bin/nvidia-smi"), ("NVIDIA driver", "/usr/bin/nvidia-uninstall"),
+    ("AMD Catalyst (fglrx)", "/etc/ati/amdpcsdb.default"), ("AMDGPU-PRO", "/opt/amdgpu-pro"),
+    ("AMDGPU-PRO", "/usr/bin/amdgpu-pro-uninstall"),
+)  # fmt: skip
+TIMINGS = ("horizsync", "vertrefresh", "modeline", "usemodes")
+
+
 class Display(NamedTuple):
     """X as it is set up; `starts` when a display manager comes up at boot."""
 
@@ -70,6 +104,8 @@ class Display(NamedTuple):
     started_by: str
     files: tuple[XFile, ...]
     devices: tuple[Device, ...]
+    monitors: tuple[Monitor, ...] = ()
+    stacks: tuple[Stack, ...] = ()
 
     def config(self, path: str) -> Config:
         """The parsed file of that path; raises Undetermined when there is none."""
@@ -94,7 +130,8 @@ def probe(facts: Facts) -> Display:
         paths += [f"{folder}/{name}" for name in place.names(folder) if name.endswith(".conf")]
     files = tuple(_read(place, path) for path in paths)
     by = manager(place)
-    return Display(bool(by), by, files, devices(files))
+    stacks = {name: Stack(name, path) for name, path in reversed(STACKS) if root.exists(place, path)}
+    return Display(bool(by), by, files, devices(files), monitors(files), tuple(stacks.values()))
 
 
 def _read(place: Root, path: str) -> XFile:
@@ -109,6 +146,19 @@ def devices(files: tuple[XFile, ...]) -> tuple[Device, ...]:
         for index, section in enumerate(file.config.sections)
         if section.kind == "device"
     )
+
+
+def monitors(files: tuple[XFile, ...]) -> tuple[Monitor, ...]:
+    """All Monitor sections that name timings."""
+    found = []
+    for file in files:
+        for section in file.config.sections:
+            entries = [(keyword, section.entry(keyword)) for keyword in TIMINGS if section.kind == "monitor"]
+            named = next(((keyword, entry) for keyword, entry in entries if entry.number), None)
+            if named:
+                keyword, entry = named
+                found.append(Monitor(file.path, entry.number, section.identifier, keyword, entry.value))
+    return tuple(found)
 
 
 def _device(files: tuple[XFile, ...], file: XFile, index: int) -> Device:
