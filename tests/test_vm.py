@@ -253,7 +253,7 @@ def row(**change: Any) -> Row:
 
 def test_the_table_leaves_out_columns_nobody_filled(tmp_path: Path) -> None:
     text = results.table([row(), row(target="aws", agree="missed")])
-    assert text.splitlines()[0].split() == "| scenario | target | said | fate | agree? |".split()
+    assert text.splitlines()[0].split() == "| scenario | target | said | fate | judged in | agree? |".split()
     assert len({len(line) for line in text.splitlines()}) == 1
     assert "rollback" in results.table([row(rollback="identical")])
 
@@ -407,3 +407,16 @@ def test_a_run_that_was_stopped_waits_for_no_place_and_starts_nothing(
     finally:
         command.begin()
     assert ended == ["stopped"]
+
+
+def test_columns_that_were_not_measured_anew_stay() -> None:
+    old = row(fix="guest", source_boots="whole", after_fix="whole", rollback="identical", v2v="lost network")
+    again = results.merged([old], [row(verdict="not_ready", agree="false alarm", capture="disk")])[0]
+    assert (again.verdict, again.judged_in, again.rollback, again.v2v) == (
+        "not_ready",
+        "disk",
+        "identical",
+        "lost network",
+    )
+    anew = results.merged([old], [row(fix="exit 4 in the guest")])[0]
+    assert (anew.fix, anew.rollback, anew.v2v) == ("exit 4 in the guest", "", "lost network")

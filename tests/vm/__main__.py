@@ -105,13 +105,12 @@ def _table(asked: argparse.Namespace) -> int:
     document, rows = results.load(asked.results)
     if not rows:
         raise LabError(f"no results yet in {asked.results}")
-    print(f"Measured {document['date']} with {_sentence(document['versions'])}.\n")
+    dates, commits = sorted({row.date for row in rows}), sorted({row.commit for row in rows if row.commit})
+    print(
+        f"Measured {dates[0]} to {dates[-1]} UTC with QEMU {document['versions']['QEMU']}, migprep {', '.join(commits)}.\n"
+    )
     print(f"{results.table(rows)}\n\n{results.measure(rows)}")
     return 0
-
-
-def _sentence(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -161,8 +160,9 @@ def _rejudge(asked: argparse.Namespace) -> int:
     missing = [scenario.name for scenario, rows in zip(scenarios, judged) if not rows]
     if missing:
         print(f"not booted yet: {', '.join(missing)}")
-    if asked.save:
-        results.save(results.merged(old, new), date, versions(), asked.results)
+    if asked.save:  # what an older capture cannot answer takes no verdict away that was given in the guest
+        answered = [row for row in new if row.verdict not in ("unknown", "-")]
+        results.save(results.merged(old, answered), date, versions(), asked.results)
     return _summary(old, new, [])
 
 

@@ -37,6 +37,11 @@ class Row(NamedTuple):
     commit: str = ""
 
     @property
+    def judged_in(self) -> str:
+        """Where the verdict was given: in the live guest, or later on its capture or its disk."""
+        return self.capture if self.capture in ("capture", "disk") else "guest"
+
+    @property
     def passed(self) -> bool:
         return (
             self.agree == "agree"
@@ -80,6 +85,7 @@ _COLUMNS = (
     ("target", lambda r: r.target),
     ("said", lambda r: r.verdict + (f" ({'+'.join(r.blocks)})" if r.blocks else "")),
     ("fate", lambda r: r.fate),
+    ("judged in", lambda r: r.judged_in),
     ("agree?", lambda r: r.agree + (f"; not found: {', '.join(r.not_found)}" if r.not_found else "")),
     ("fix", lambda r: r.fix),
     ("source after fix", lambda r: r.source_boots),
@@ -129,10 +135,19 @@ def save(rows: Iterable[Row], date: str, versions: dict[str, str], path: Path = 
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """The old rows, replaced where there are new ones."""
+    """The old rows, replaced where there are new ones; columns that were not measured anew stay."""
     rows = {(row.scenario, row.target): row for row in old}
-    rows.update({(row.scenario, row.target): row for row in new})
+    for row in new:
+        place = (row.scenario, row.target)
+        rows[place] = _with_kept(rows[place], row) if place in rows else row
     return list(rows.values())
+
+
+def _with_kept(old: Row, new: Row) -> Row:
+    for columns in (("fix", "fix_seconds", "source_boots", "after_fix", "rollback"), ("v2v", "v2v_seconds")):
+        if not getattr(new, columns[0]):
+            new = new._replace(**{name: getattr(old, name) for name in columns})
+    return new
 
 
 def changes(old: Iterable[Row], new: Iterable[Row]) -> list[str]:

@@ -10,7 +10,15 @@ import yaml
 FOLDER = Path(__file__).parent / "scenarios"
 SUITES = ("bullseye", "bookworm", "trixie")
 LAYOUTS = ("plain", "data-disk", "lvm", "luks-data", "luks-root", "md", "btrfs")
-LOADERS = ("grub-bios", "grub-uefi", "grub-uefi-no-fallback", "grub-uefi-shim", "grub-uefi-shim-alone", "extlinux", "systemd-boot")
+LOADERS = (
+    "grub-bios",
+    "grub-uefi",
+    "grub-uefi-no-fallback",
+    "grub-uefi-shim",
+    "grub-uefi-shim-alone",
+    "extlinux",
+    "systemd-boot",
+)
 NETWORKS = ("networkd", "ifupdown", "netplan", "networkmanager")
 INITRAMFS = ("most", "source", "dracut", "dracut-source")
 DISKS = ("ide", "sata", "virtio", "virtio-scsi", "nvme")
