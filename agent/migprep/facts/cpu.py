@@ -140,6 +140,13 @@ class Cpu(NamedTuple):
         return MODELS[maker].get(self.level, "")
 
     @property
+    def needed_model(self) -> str:
+        """The smallest QEMU CPU model with which the installed system itself runs. Raises Undetermined."""
+        if isinstance(self.required, Unknown):
+            raise Undetermined(self.required.reason)
+        return MODELS["AMD" if self.vendor in ("AMD", "Hygon") else "Intel"].get(max(self.required, 1), "")
+
+    @property
     def pool_flags(self) -> str:
         """The flags beyond level 1 that each host of a pool must offer to keep this level, sorted."""
         return " ".join(sorted(names[0] for number in range(2, self.level + 1) for names in LEVELS[number]))
