@@ -16,6 +16,7 @@ from migprep.typed import TYPE_CHECKING, BinaryIO, NamedTuple
 if TYPE_CHECKING:
     from migprep.compression import Raw
     from migprep.facts import Facts
+    from migprep.facts.bootloader import MenuEntry
 
 #: Where a capture keeps the names inside an image, instead of the image.
 LISTINGS = "/migprep/initramfs"
@@ -274,11 +275,13 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     if not isinstance(loader, Unknown):
         from migprep.facts.kernels import _starts
 
-        for one in sorted(loader.entries, key=lambda one: not one.is_default):
-            if one.entry.initrd and _starts(root, one, kernel):
-                found = located(root, one.entry.initrd)
-                if found and "ucode" not in found:
-                    return found
+        starting = [one for one in loader.entries if _starts(root, one, kernel)]
+        for one in sorted(starting, key=lambda one: not one.is_default):
+            found = located(root, one.entry.initrd) if one.entry.initrd else ""
+            if found and "ucode" not in found:
+                return found
+        if starting and loader.kind == "grub" and all(_has_no_initrd(root, one) for one in starting):
+            return ""
     root.names("/boot")  # raises where it may not be read
     package = files.value(root, f"{kernel.folder}/pkgbase")
     names = [
@@ -292,6 +295,13 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
         if is_there(root, f"/boot/{name}"):
             return f"/boot/{name}"
     return _unified(root, kernel.version)
+
+
+def _has_no_initrd(root: Root, one: MenuEntry) -> bool:
+    """Whether an entry of GRUB's menu loads none, in whatever words: nothing before its end speaks of one."""
+    text = files.text(root, one.path) or ""
+    end = re.search(r"(?m)^\s*\}", text[one.entry.end :])
+    return end is not None and "initrd" not in text[one.entry.end : one.entry.end + end.start()]
 
 
 def _unified(root: Root, version: str) -> str:
