@@ -136,6 +136,11 @@ def test_a_fault_that_passes_is_not_kept(reason, installed, tmp_path):
     assert made(Cache(str(tmp_path / "cache")), "/usr", report)[1] == 2
 
 
+def test_keys_change_where_no_file_shows_it(installed, tmp_path):
+    report = {**REPORT, "inventory": {"filesystems": [{"type": "ext4"}, {"type": "crypto_LUKS"}]}}
+    assert made(Cache(str(tmp_path / "cache")), "/usr", report)[1] == 2
+
+
 def test_a_damaged_cache_is_no_cache(installed, tmp_path):
     cache = Cache(str(tmp_path / "cache"))
     made(cache, "/usr")
