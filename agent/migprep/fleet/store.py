@@ -65,7 +65,8 @@ def create(path: str) -> sqlite3.Connection:
     """An empty database in a file that need not survive a crash; a few MiB of it are held in memory."""
     found = sqlite3.connect(f"file:{quote(path)}", isolation_level=None, uri=True)
     found.executescript(
-        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4096; PRAGMA temp.cache_size = -1024; PRAGMA temp_store = FILE;"
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;"
+        "PRAGMA cache_size = -4096; PRAGMA temp.cache_size = -1024;"
     )
     found.executescript(TABLES)
     return found
