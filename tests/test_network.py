@@ -292,3 +292,33 @@ def test_long_files_cost_no_square(text: str) -> None:
 def test_anything_is_read_or_refused(text: str, kind: str) -> None:
     with contextlib.suppress(MigprepError):
         READERS[kind](text, "/etc/x")
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the collection of real files is not here")
+def test_a_real_netplan_file_turns_to_dhcp_for_one_interface_alone() -> None:
+    def told(text: str) -> dict[str, tuple[object, ...]]:
+        found = net_netplan.configurations(net_netplan.load(text, "/x"))
+        return {one.interface: (one.method, one.addresses, one.gateway, one.dns, one.uses, one.mtu) for one in found}
+
+    for path in sorted((CORPUS / "netplan").iterdir()):
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        for one in net_netplan.configurations(net_netplan.load(text, "/x")):
+            if one.is_static:
+                before, after = told(text), told(net_netplan.as_dhcp(text, one.line))
+                assert after[one.interface][:3] == ("dhcp", (), ""), path
+                assert {**after, one.interface: ()} == {**before, one.interface: ()}, path
+
+
+@given(st.text(st.sampled_from(list("network:{}[]-&*!\n ethers43.dhcpadrsu#\r\t'\"0"))))
+def test_changes_of_anything_end(text: str) -> None:
+    for line in (1, 2, 5):
+        net_netplan.as_dhcp(text, line)
+        net_ifupdown.may_fail(text, {line})
+    assert selection.with_macs(text, {}) == text
+
+
+def test_addresses_are_exchanged_in_their_spelling() -> None:
+    macs = {"52:54:00:1a:b0:01": "0a:00:00:00:00:07"}
+    text = "52:54:00:1a:b0:01 52-54-00-1A-B0-01 52:54:00:1a:b0:01:07 52:54:00:1a:b0:02"
+    changed = "0a:00:00:00:00:07 0A-00-00-00-00-07 52:54:00:1a:b0:01:07 52:54:00:1a:b0:02"
+    assert selection.with_macs(text, macs) == changed
