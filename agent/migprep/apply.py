@@ -537,7 +537,7 @@ def _refuse_conflicts(place: Tree, name: str, todo: Sequence[Intent]) -> None:
     if edited:
         objects = {one.path: one.before.get("object") for one in todo if one.kind == "file"}
         kept = [
-            f"{path} (before the fix: {journal.FOLDER}/{name}/{objects[path]})" if objects[path] else path
+            f"{path} (before the fix: {_folder(place, name)}/{objects[path]})" if objects[path] else path
             for path in edited
         ]
         raise Refused(f"edited since the fix, so nothing is restored: {', '.join(kept)}")
