@@ -53,11 +53,15 @@ class Modprobe(NamedTuple):
     lines: tuple[Line, ...]
     denials: tuple[Denial, ...]
 
-    @property
-    def aliases(self) -> tuple[Line, ...]:
-        """Names of old that stand for the first card or disk: alias eth0 pcnet32, alias scsi_hostadapter mptspi."""
+    def aliases(self, disk: tuple[str, ...], nic: tuple[str, ...]) -> tuple[Line, ...]:
+        """Names of old that stand for the first card or disk, and bind it to none of the drivers of a target.
+
+        alias eth0 pcnet32, alias scsi_hostadapter mptspi
+        """
         named = re.compile(r"(?:eth\d+|scsi_hostadapter\d*)$")
-        return tuple(one for one in self.lines if one.verb == "alias" and one.rest != "off" and named.match(one.module))
+        wanted = {"off", *(one for each in (*disk, *nic) for one in each.split("|"))}
+        lines = (one for one in self.lines if one.verb == "alias" and named.match(one.module))
+        return tuple(one for one in lines if one.rest.partition(" ")[0].replace("-", "_") not in wanted)
 
     def denied(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """What keeps `kernel` from loading `drivers`; of alternatives ``a|b`` all must be denied."""

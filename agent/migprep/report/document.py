@@ -324,9 +324,9 @@ def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
 
 def _references(facts: Facts) -> list[dict[str, object]] | None:
     """Which text in which file means which device now, and which mean none, two or another."""
-    from migprep.facts import references
+    from migprep.facts import guarded, references
 
-    found = references.of(facts)
+    found = guarded(lambda: references.of(facts), "references")
     return None if isinstance(found, Unknown) else [{**one._asdict(), "devices": list(one.devices)} for one in found]
 
 
