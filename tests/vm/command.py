@@ -32,6 +32,7 @@ PACKAGES = {
     "unshare": "util-linux",
     "virt-v2v": "virt-v2v",
     "nbdkit": "nbdkit",
+    "nbdcopy": "libnbd-bin",
 }
 
 

@@ -7,7 +7,13 @@ from .layout import IDS, Layout, layout, tokens
 from .scenario import Scenario
 from .tree import GUEST, MERGE
 
-_DRIVERS = {"ide": "ata_piix", "sata": "ahci", "virtio": "virtio_blk", "virtio-scsi": "virtio_scsi", "nvme": "nvme"}
+_DRIVERS = {
+    "ide": "ata_piix",
+    "sata": "ahci",
+    "virtio": "virtio_pci virtio_blk",
+    "virtio-scsi": "virtio_pci virtio_scsi",
+    "nvme": "nvme",
+}
 
 
 def recipe(scenario: Scenario) -> str:

@@ -19,7 +19,7 @@ _ENVIRONMENT = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "
 
 def compare(scenarios: list[Scenario], rows: list[Row], date: str) -> list[Row]:
     """Convert each disk, boot the result on kvm, and put both beside what is known of the pair."""
-    command.require("qemu-system-x86_64", "virt-v2v", "nbdkit")
+    command.require("qemu-system-x86_64", "virt-v2v", "nbdkit", "nbdcopy")
     known = {(row.scenario, row.target): row for row in rows}
     compared = []
     for scenario in scenarios:
