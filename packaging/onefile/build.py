@@ -245,7 +245,7 @@ def _link(half: Path, wheels: Path, libraries: Path, python: Path) -> None:
     more = sorted(str(path) for path in source.glob("Modules/**/lib*.a"))
     _run(
         [str(half / "zcc"), "-O2", "-s", "-rdynamic", "-o", "migprep", str(HERE / "launcher.c"), *map(str, code), *defines,
-         "-Wno-error", f"-I{source}", f"-I{source}/Include", f"-I{source}/Include/internal", f"-I{psutil}/psutil",
+         "-Wno-error", f"-ffile-prefix-map={wheels}=/build", f"-I{source}", f"-I{source}/Include", f"-I{source}/Include/internal", f"-I{psutil}/psutil",
          str(source / f"libpython{PINS['python']}.a"), *more, *libs],
         half, env,
     )  # fmt: skip
