@@ -8,6 +8,7 @@ What git tracks is copied to a folder of its own, each file dated like the commi
     onefile       zig, fetched by pip; dpkg-dev, make, binutils, xz-utils (Debian): its own interpreter, five minutes once
     static        dpkg-deb, rpmbuild: the one file as migprep-static for old package tools
     zipapp        pip, to fetch the pure-Python libraries that packaging/zipapp/requirements.txt pins by hash
+    ansible       ansible-galaxy (ansible-core, PyPI): the collection
 """
 
 from __future__ import annotations
@@ -206,6 +207,12 @@ def static(made: Stage) -> None:
     script = made.folder / "packaging/onefile/static.py"
     argv: list[str | Path] = [sys.executable, "-B", script, tree, made.version, made.output]
     run(argv, made.folder, **SYSTEM, SOURCE_DATE_EPOCH=str(made.epoch))
+
+
+def ansible(made: Stage) -> None:
+    """The collection, for ansible-galaxy."""
+    tree = made.folder / "packaging/ansible"
+    run(["ansible-galaxy", "collection", "build", "--output-path", made.output, "--force", tree], tree)
 
 
 def _copy(made: Stage, name: str) -> Path:
