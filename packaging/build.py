@@ -8,7 +8,6 @@ What git tracks is copied to a folder of its own, each file dated like the commi
     onefile       zig, fetched by pip; dpkg-dev, make, binutils, xz-utils (Debian): its own interpreter, five minutes once
     static        dpkg-deb, rpmbuild: the one file as migprep-static for old package tools
     zipapp        pip, to fetch the pure-Python libraries that packaging/zipapp/requirements.txt pins by hash
-    ansible       ansible-galaxy (ansible-core, PyPI): the collection
 """
 
 from __future__ import annotations
@@ -209,12 +208,6 @@ def static(made: Stage) -> None:
     run(argv, made.folder, **SYSTEM, SOURCE_DATE_EPOCH=str(made.epoch))
 
 
-def ansible(made: Stage) -> None:
-    """The collection, for ansible-galaxy."""
-    tree = made.folder / "packaging/ansible"
-    run(["ansible-galaxy", "collection", "build", "--output-path", made.output, "--force", tree], tree)
-
-
 def _copy(made: Stage, name: str) -> Path:
     """A copy of the clean copy, for a tool that writes into its folder or wants a certain name."""
     tree = Path(tempfile.mkdtemp(dir=made.folder.parent)) / name
@@ -228,7 +221,7 @@ def _keep(made: Stage, packages: object) -> None:
 
 
 KINDS: dict[str, Callable[[Stage], None]] = {
-    one.__name__: one for one in (wheel, sdist, deb, rpm, zipapp, onefile, static, ansible)
+    one.__name__: one for one in (wheel, sdist, deb, rpm, zipapp, onefile, static)
 }  # fmt: skip
 
 
