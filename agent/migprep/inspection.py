@@ -96,11 +96,14 @@ def cache_of(root: Root) -> Cache | None:
 
 
 def refuse(facts: Facts) -> None:
-    """A system that does not boot from its own disks: only `--root` makes sense there. Raises PlatformError."""
+    """A system that does not boot from its own disks: only `--root` makes sense there. Raises PlatformError.
+
+    A chroot may be a machine in the making: it gets its report, which says what it is and is never ready.
+    """
     if not facts.root.live or isinstance(facts.system, Unknown):
         return
     system = facts.system
-    if system.container:
+    if system.container and system.container != "chroot":
         raise PlatformError(
             f"this is a container ({system.container}): it does not boot by itself; check its host, or an image with "
             "--root DIR"
@@ -109,10 +112,6 @@ def refuse(facts: Facts) -> None:
         raise PlatformError(
             f"this system runs from a live or installation medium ({system.live_media}); mount the installed one and "
             "check it with --root DIR"
-        )
-    if system.is_chroot:
-        raise PlatformError(
-            "this is a chroot: /proc and /sys describe the machine around it; run outside of it, with --root DIR"
         )
 
 

@@ -62,17 +62,27 @@ def environment(folder: str = FOLDER) -> SandboxedEnvironment:
     (trim_blocks, lstrip_blocks); every other line feed of a template is written.
     """
     if folder not in _environments:
-        from jinja2 import FileSystemLoader, PackageLoader, StrictUndefined
+        from jinja2 import FileSystemLoader, FunctionLoader, StrictUndefined
         from jinja2.sandbox import SandboxedEnvironment
 
         made = SandboxedEnvironment(
-            loader=FileSystemLoader(folder) if folder else PackageLoader("migprep"),
+            loader=FileSystemLoader(folder) if folder else FunctionLoader(_packaged),
             undefined=StrictUndefined, autoescape=False,
             keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         made.globals = {"absent": _absent, "range": made.globals["range"], "namespace": made.globals["namespace"]}
         _environments[folder] = made
     return _environments[folder]
+
+
+def _packaged(name: str) -> str | None:
+    """A template of the package; not by Jinja's PackageLoader, which before 3.0 wants setuptools."""
+    from migprep import data
+
+    try:
+        return None if ".." in name.split("/") else data.packaged(f"templates/{name}").decode()
+    except OSError:
+        return None
 
 
 def _absent() -> str:

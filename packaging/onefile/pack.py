@@ -79,7 +79,7 @@ def product(checkout: Path, built: str) -> Iterator[tuple[str, bytes]]:
         name = path.relative_to(checkout / "agent").as_posix()
         if path.suffix == ".py":
             yield compiled(path, name)
-        elif path.suffix == ".json" and path.name != "compiled.json":
+        elif path.is_file() and "__pycache__" not in path.parts and path.name != "compiled.json":
             yield name, path.read_bytes()
     for path in sorted((checkout / "templates").rglob("*.j2")):
         yield f"migprep/templates/{path.relative_to(checkout / 'templates').as_posix()}", path.read_bytes()

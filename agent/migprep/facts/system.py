@@ -44,10 +44,9 @@ class System(NamedTuple):
     machine: str | Unknown
     kernel: str
     init: str  # systemd, upstart, sysv, other
-    container: str  # docker, podman, lxc, systemd-nspawn, openvz, wsl, other; "" for a machine of its own
+    container: str  # docker, podman, lxc, systemd-nspawn, openvz, wsl, chroot, other; "" for a machine of its own
     live_media: str  # what says that this system runs from an installation or live medium
     immutable: str  # ostree, nixos, snapshots: who else owns /etc or /usr; "" for nobody
-    is_chroot: bool = False  # what /proc and /sys show is the machine around it
 
     @property
     def family(self) -> str:
@@ -108,8 +107,8 @@ def probe(facts: Facts) -> System:
     return System(
         id=str(known["id"]), like=tuple(known["like"]), version=str(known["version"]), name=str(known["name"]),
         hostname=hostname(place), machine=machine(place), kernel=kernel, init=init(place),
-        container=container(place), live_media=live_media(place), immutable=immutable(place),
-        is_chroot=place.live and is_chroot(place),
+        container=container(place) or ("chroot" if place.live and is_chroot(place) else ""),
+        live_media=live_media(place), immutable=immutable(place),
     )  # fmt: skip
 
 
