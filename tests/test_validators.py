@@ -116,6 +116,9 @@ def test_its_own_tool_accepts_what_a_fix_writes(tree: Path, tmp_path: Path, file
         elif "/sysconfig/" in path:
             code, words = asked(tree, folder, files, f". '{path}'; echo \"BOOTPROTO=$BOOTPROTO\"")
             assert code == 0 and "BOOTPROTO=dhcp" in words, words
+        elif path.startswith("/etc/dracut.conf.d/"):  # bash reads it, as dracut does
+            code, words = asked(tree, folder, files, f"bash -euc '. {path}; echo \"$install_items\"'")
+            assert code == 0 and "/etc/systemd/network/" in words, words
         else:
             assert path.startswith("/etc/cloud/") and yaml.safe_load(text), f"no tool is known that reads {path}"
 
