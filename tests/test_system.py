@@ -153,3 +153,8 @@ def test_the_distribution_is_told_without_files_in_memory(monkeypatch: pytest.Mo
     monkeypatch.delattr("os.memfd_create")
     found = _system({"/etc/os-release": b'ID=debian\nVERSION_ID="12"\n'})
     assert (found.id, found.version) == ("debian", "12")
+
+
+@pytest.mark.parametrize(("told", "name"), [(b"true", "chroot"), (b"false", "")])
+def test_a_chroot_is_told_by_its_capture_too(told: bytes, name: str) -> None:
+    assert _system({**DEBIAN, "/migprep/observed/chroot.json": told}).container == name

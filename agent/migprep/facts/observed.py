@@ -241,6 +241,16 @@ def room() -> dict[str, int]:
     return {"bytes": found.f_bfree * found.f_frsize, "files": found.f_ffree if found.f_files else -1}
 
 
+def chroot() -> bool:
+    """Whether process 1 has another root than we have; False where that may not be asked."""
+    import os
+
+    try:
+        return not os.path.samestat(os.stat("/"), os.stat("/proc/1/root/"))
+    except OSError:
+        return False
+
+
 ASKED: dict[str, Callable[[], Any]] = {
     "network": network,
     "gateways": gateways,
@@ -248,6 +258,7 @@ ASKED: dict[str, Callable[[], Any]] = {
     "processes": processes,
     "immutable": immutable,
     "room": room,
+    "chroot": chroot,
 }
 #: Everything that can be observed; a capture keeps each in its own file.
 NAMES = tuple(ASKED)

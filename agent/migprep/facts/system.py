@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from migprep import root
-from migprep.model import MigprepError, Undetermined, Unknown
+from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,7 +107,7 @@ def probe(facts: Facts) -> System:
     return System(
         id=str(known["id"]), like=tuple(known["like"]), version=str(known["version"]), name=str(known["name"]),
         hostname=hostname(place), machine=machine(place), kernel=kernel, init=init(place),
-        container=container(place) or ("chroot" if place.live and is_chroot(place) else ""),
+        container=container(place) or ("chroot" if _is_chroot(place) else ""),
         live_media=live_media(place), immutable=immutable(place),
     )  # fmt: skip
 
@@ -327,13 +327,14 @@ def _environment(place: Root) -> str:
     return ""
 
 
-def is_chroot(place: Root) -> bool:
-    """Whether process 1 has another root than we have; False where that may not be asked."""
+def _is_chroot(place: Root) -> bool:
+    """Whether this is a folder of a running machine, or was when it was captured; a tree is no chroot of anything."""
+    from migprep.facts.observed import observed
+
     try:
-        here, init = place.stat("/"), place.stat("/proc/1/root/")
-    except MigprepError:
+        return bool(observed(place, "chroot"))
+    except Undetermined:
         return False
-    return bool(here and init) and (here.device, here.inode) != (init.device, init.inode)  # type: ignore[union-attr]
 
 
 def live_media(place: Root) -> str:
