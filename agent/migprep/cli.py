@@ -475,8 +475,10 @@ def fleet(options: argparse.Namespace) -> int:
     """Merge the reports of many machines and tell what the fleet comes to."""
     import tempfile
 
-    from migprep.fleet import FORMATS, figures, store
-
+    try:
+        from migprep.fleet import FORMATS, figures, store
+    except ImportError as error:
+        return _complain(f"this Python cannot merge reports ({error}): use an installed migprep for the fleet", 69)
     outputs = _outputs(options, FORMATS)
     kept = next((path for form, path in outputs if form == "sqlite"), "")
     with tempfile.TemporaryDirectory(prefix="migprep-", dir=os.path.dirname(kept) or None if kept else None) as folder:
