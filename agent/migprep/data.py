@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 from migprep.model import MigprepError
 from migprep.typed import TYPE_CHECKING
@@ -47,14 +48,9 @@ def mappings(kind: str, site: str | None = None) -> Iterator[tuple[str, dict[str
 
 def shipped(kind: str) -> Iterator[tuple[str, dict[str, object]]]:
     """The files that come with the program; a package holds them as one JSON file, which loads 30 times faster."""
-    try:
-        content = packaged(COMPILED)
-    except OSError:
-        content = b""
-    if content:
-        import json
-
-        yield from json.loads(content)[kind]
+    document = _document()
+    if document is not None:
+        yield from document[kind]
         return
     for path in sources(kind):
         yield os.path.relpath(path, HERE), strict(path)
@@ -62,10 +58,20 @@ def shipped(kind: str) -> Iterator[tuple[str, dict[str, object]]]:
 
 def is_packaged() -> bool:
     """Whether the shipped files are compiled, which only those are that passed the tests."""
+    return _document() is not None
+
+
+@cache
+def _document() -> dict[str, list[tuple[str, dict[str, object]]]] | None:
+    """What a package carries, parsed once; None for a checkout."""
     try:
-        return bool(packaged(COMPILED))
+        content = packaged(COMPILED)
     except OSError:
-        return False
+        return None
+    import json
+
+    found: dict[str, list[tuple[str, dict[str, object]]]] = json.loads(content)
+    return found
 
 
 def sources(kind: str) -> list[str]:
