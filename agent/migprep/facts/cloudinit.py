@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root
-from migprep.facts.configuration import CLOUD_INIT, installed, masked
+from migprep.facts.configuration import CLOUD_INIT, installed, masked, yaml_loader
 from migprep.model import Undetermined
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
@@ -113,9 +113,7 @@ def load(content: str, path: str) -> dict[str, Any]:
     import yaml
 
     try:
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(
-            content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        )
+        loader = yaml_loader(content)
         try:
             found = loader.get_single_data()
         finally:

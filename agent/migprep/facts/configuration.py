@@ -7,7 +7,7 @@ import re
 from migprep import root
 from migprep.facts.selection import Selection, Traits
 from migprep.root import Root
-from migprep.typed import NamedTuple, Protocol
+from migprep.typed import Any, NamedTuple, Protocol
 
 #: Files that a backup or a package manager left beside the live ones.
 LEFT = re.compile(r"(?:~|\.(?:bak|old|orig|rpmnew|rpmorig|rpmsave|dpkg-\w+|ucf-\w+|swp|save))$")
@@ -139,6 +139,15 @@ class Configuration(NamedTuple):
     def names(self, device: Device) -> bool:
         """Whether it depends on the name of `device`: written for it, or for something on top of it."""
         return device.name in self.uses or (bool(self.selection.names) and self.means(device))
+
+
+def yaml_loader(content: str) -> Any:
+    """A YAML loader that leaves every scalar a text, whatever bytes the file had; the caller disposes of it."""
+    import yaml
+
+    return getattr(yaml, "CBaseLoader", yaml.BaseLoader)(
+        content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )
 
 
 def masked(tree: Root, *units: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migprep.facts.configuration import Configuration, Setting, installed, number, text
+from migprep.facts.configuration import Configuration, Setting, installed, number, text, yaml_loader
 from migprep.facts.selection import Selection, mac
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined
@@ -27,9 +27,7 @@ def load(content: str, path: str) -> dict[str, Any]:
     import yaml
 
     try:
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(
-            content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        )
+        loader = yaml_loader(content)
         try:
             node = loader.get_single_node()
             document = loader.construct_document(node) if node else {}
