@@ -1,4 +1,4 @@
-"""The lab's command line: python -m tests.vm list | build | run | rejudge | unit | table | v2v."""
+"""The lab's command line: python -m tests.vm list | build | run | rejudge | unit | prune | table | v2v."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="list|build|run|rejudge|unit|table|v2v")
+    commands = parser.add_subparsers(required=True, metavar="list|build|run|rejudge|unit|prune|table|v2v")
     for name, do, text in (
         ("list", _list, "name every scenario and its story"),
         ("build", _build, "build disks without booting them"),
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
             _rejudge,
             "judge the kept captures with today's rules and compare with the known fates; boots nothing",
         ),
+        ("prune", _prune, "remove disks, fates and captures that no scenario makes any more"),
         ("table", _table, "print the newest results"),
         ("unit", _unit, "compare migprep's report in the shell with that of its systemd unit, in the source guest"),
         ("v2v", _v2v, "convert disks with virt-v2v and boot what comes out"),
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             sub.add_argument("--jobs", type=int, default=2, choices=(1, 2), help="boots at a time")
             sub.add_argument("--fix", choices=mend.WAYS, default="", help="also apply fixes and roll them back, there")
+            sub.add_argument("--kept", action="store_true", help="take the source's last words and capture, boot it not")
             sub.add_argument("--fresh", action="store_true", help="boot targets again, known fate or not")
     return parser
 
@@ -101,6 +103,13 @@ def _build(asked: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _prune(asked: argparse.Namespace) -> int:
+    cache.sweep()
+    for path in cache.prune({disk.name(scenario) for scenario in load_all()}):
+        print(path)
+    return 0
+
+
 def _table(asked: argparse.Namespace) -> int:
     document, rows = results.load(asked.results)
     if not rows:
@@ -125,7 +134,8 @@ def _run(asked: argparse.Namespace) -> int:
     broken: list[str] = []
 
     def one(scenario: Scenario) -> list[Row]:
-        rows = trial.run(scenario, _targets(scenario, asked), date, fresh=asked.fresh, fix=asked.fix)
+        targets = _targets(scenario, asked)
+        rows = trial.run(scenario, targets, date, fresh=asked.fresh, fix=asked.fix, kept=asked.kept)
         return [row._replace(commit=commit) for row in rows]
 
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,6 +119,16 @@ def sweep() -> None:
         pid = half.name.rpartition(".")[2]
         if not Path("/proc", pid).exists():
             discard(half)
+
+
+def prune(made: Collection[str]) -> list[Path]:
+    """Remove disks that no scenario makes any more, with their fates and sources; gives back what went."""
+    gone = [path for path in sorted((folder() / "disks").glob("*")) if path.name not in made]
+    for kind in ("fates", "sources"):
+        gone += [path for path in sorted((folder() / kind).glob("*")) if not path.name.startswith(tuple(made))]
+    for path in gone:
+        discard(path)
+    return gone
 
 
 def discard(path: Path) -> None:

@@ -220,10 +220,19 @@ def on_disk(scenario: Scenario, source: Source, targets: tuple[str, ...]) -> dic
     return predictions(report, targets, f"exit {done.code}: {done.said[-300:]}")
 
 
-def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: str) -> list[Row]:
-    """The whole story of one scenario, one row per target."""
+def run(scenario: Scenario, targets: tuple[str, ...], date: str, *, fresh: bool, fix: str, kept: bool) -> list[Row]:
+    """The whole story of one scenario, one row per target; `kept` spares the source's boot where it is known."""
     with cache.lock(f"run.{scenario.name}", lambda: tell(f"  {scenario.name}: another run has it, waiting …")):
-        return _run(bench(scenario, machine.product(CHECKOUT), fresh), targets, date, fix)
+        on = bench(scenario, machine.product(CHECKOUT), fresh)
+        return (_kept(on, targets, date, fix) if kept else []) or _run(on, targets, date, fix)
+
+
+def _kept(on: Bench, targets: tuple[str, ...], date: str, fix: str) -> list[Row]:
+    """The rows of what was kept of the source and its targets, mended where lost; none where it was not kept."""
+    source, rows = known_source(on.scenario), rejudge(on.scenario, targets, date)
+    if source is None or len(rows) < len(targets):
+        return []
+    return [mend.mended(on, row, source, fix) if fix and row.fate != "whole" else row for row in rows]
 
 
 def _run(on: Bench, targets: tuple[str, ...], date: str, fix: str) -> list[Row]:
