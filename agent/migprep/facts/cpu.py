@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from migprep import root
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
-from migprep.typed import TYPE_CHECKING, NamedTuple, TypeVar
+from migprep.typed import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
@@ -55,7 +56,21 @@ BOUND_MODULES = {
     "sp5100_tco": "an AMD chipset's watchdog", "acpi_cpufreq": "a CPU whose frequency can be set",
     "powernow_k8": "an AMD CPU whose frequency can be set", "padlock_aes": "a VIA CPU", "via_cputemp": "a VIA CPU",
 }  # fmt: skip
-BUILD_FILES = ("/etc/portage/make.conf", "/etc/make.conf", "/etc/makepkg.conf")
+#: Settings by which a whole system is compiled, or picked from what was: Gentoo, Arch and what comes from it.
+BUILD_FILES = ("/etc/portage/make.conf", "/etc/make.conf", "/etc/makepkg.conf", "/etc/pacman.conf")
+#: Settings for what is compiled here besides: packages of one's own, and whatever a shell starts.
+OWN_BUILDS = (
+    "/etc/dpkg/buildflags.conf", "/root/.config/dpkg/buildflags.conf", "/etc/rpm/macros", "/root/.rpmmacros",
+    "/etc/rpmrc", "/root/.rpmrc", "/root/.makepkg.conf", "/root/.config/pacman/makepkg.conf", "/etc/environment",
+    "/etc/mk.conf", "/root/.cargo/config.toml", "/root/.config/go/env",
+)  # fmt: skip
+#: Folders of more of them, each with how a name in it begins and ends; those of the whole system first.
+BUILD_FOLDERS = (("/etc/portage/make.conf", "", ""), ("/etc/portage/env", "", ""), ("/etc/makepkg.conf.d", "", ".conf"))
+OWN_FOLDERS = (("/etc/rpm", "macros.", ""), ("/etc/profile.d", "", ".sh"))
+# -march=native (gcc), -C target-cpu=native (rustc), GOAMD64=v3 (go), Architecture = x86_64 x86_64_v3 (pacman)
+MARCH = re.compile(
+    r"-march=[\"']?([\w.+-]*)|target-cpu=[\"']?([\w.+-]*)|\bGOAMD64=[\"']?(v[1-4])|^Architecture\s*=.*(x86_64_v[234])"
+)
 
 
 class ForcedModule(NamedTuple):
@@ -74,14 +89,32 @@ class Build(NamedTuple):
     line: int
     text: str
     march: str
+    is_whole: bool = True  # the whole system is compiled so, not only what somebody compiles besides
 
     @property
     def level(self) -> int:
         """The x86-64 level of `march`; 5 for one processor model or "native", which no level describes."""
         if self.march in ("x86-64", "generic", "x86_64"):
             return 1
-        head, _, number = self.march.rpartition("-v")
-        return int(number) if head == "x86-64" and number.isdecimal() else 5
+        head, _, number = self.march.replace("_", "-").rpartition("v")
+        return int(number) if head in ("x86-64-", "") and number.isdecimal() else 5
+
+
+class Library(NamedTuple):
+    """A library that is there for newer processors alone; `level` is the least x86-64 level that has one."""
+
+    path: str
+    level: int
+
+    @property
+    def name(self) -> str:
+        """What programs ask the loader for."""
+        return _soname(self.path.rpartition("/")[2])
+
+    @property
+    def level_name(self) -> str:
+        """x86-64-v3."""
+        return f"x86-64-v{self.level}"
 
 
 def _known(found: tuple[T, ...] | Unknown) -> tuple[T, ...]:
@@ -102,6 +135,12 @@ class Cpu(NamedTuple):
     required_by: str = ""  # what says so: a path, or the distribution
     forced: tuple[ForcedModule, ...] | Unknown = ()
     compiled: tuple[Build, ...] | Unknown = ()
+    alone: tuple[Library, ...] | Unknown = ()
+
+    @property
+    def lone_libraries(self) -> tuple[Library, ...]:
+        """Libraries of which there is no form for every processor. Raises Undetermined."""
+        return _known(self.alone)
 
     @property
     def modules(self) -> tuple[ForcedModule, ...]:
@@ -152,6 +191,15 @@ class Cpu(NamedTuple):
         return " ".join(sorted(names[0] for number in range(2, self.level + 1) for names in LEVELS[number]))
 
     @property
+    def pool_losses(self) -> str:
+        """What a host of each lesser level takes away from every machine of the pool."""
+        told = [
+            f"x86-64-v{number - 1} takes away {' '.join(sorted(names[0] for names in LEVELS[number]))}"
+            for number in range(self.level, 1, -1)
+        ]
+        return ", and one of ".join(told)
+
+    @property
     def has_aes(self) -> bool:
         """Whether the processor itself does AES."""
         return "aes" in self.flags
@@ -164,17 +212,16 @@ def probe(facts: Facts) -> Cpu:
         raise Undetermined("no /proc/cpuinfo: which processor this is cannot be told")
     found = parse(text)
     required, by = demand(facts, found)
-    modules: tuple[ForcedModule, ...] | Unknown
-    compiled: tuple[Build, ...] | Unknown
+    place = facts.root
+    modules, compiled, alone = _told(place, forced_modules), _told(place, builds), _told(place, lone_libraries)
+    return found._replace(required=required, required_by=by, forced=modules, compiled=compiled, alone=alone)
+
+
+def _told(place: Root, of: Callable[[Root], Iterable[T]]) -> tuple[T, ...] | Unknown:
     try:
-        modules = tuple(forced_modules(facts.root))
+        return tuple(of(place))
     except MigprepError as error:
-        modules = Unknown(str(error))
-    try:
-        compiled = tuple(builds(facts.root))
-    except MigprepError as error:
-        compiled = Unknown(str(error))
-    return found._replace(required=required, required_by=by, forced=modules, compiled=compiled)
+        return Unknown(str(error))
 
 
 def parse(text: str) -> Cpu:
@@ -291,9 +338,9 @@ def distribution_level(system: System, level: int) -> int:
     """The level that a distribution is built for, where its C library could not be asked.
 
     RHEL 9 and its kin: 2; RHEL 10 and CentOS Stream 10: 3; AlmaLinux 10 is built for both, so that the processor it
-    runs on tells; SLES, SLE Micro and openSUSE Leap 16: 2 (Tumbleweed stays at 1 and picks faster libraries at run
-    time; en.opensuse.org, "X86-64 microarchitecture levels", which names level 3 for SLES 16: there the C library's own
-    mark is asked first); Clear Linux: 2. Fedora, Debian, Ubuntu, Arch and Amazon Linux: 1.
+    runs on tells; SLES, SLE Micro and openSUSE Leap 16: 2 ("Key Differences Between SUSE Linux Enterprise 15 and
+    16", table 1; what it brings for level 3 are further forms of libraries, which the loader chooses or leaves;
+    Tumbleweed does the same from level 1); Clear Linux: 2. Fedora, Debian, Ubuntu, Arch and Amazon Linux: 1.
     """
     name, major = system.id, system.major
     if name in ("rhel", "centos", "rocky", "almalinux", "oracle", "ol", "eurolinux", "miraclelinux", "cloudlinux"):
@@ -322,15 +369,51 @@ def forced_modules(place: Root) -> Iterator[ForcedModule]:
 
 
 def builds(place: Root) -> Iterator[Build]:
-    """Lines that set -march= for everything that is compiled here (Gentoo's make.conf, Arch's makepkg.conf)."""
-    for path in BUILD_FILES:
-        if not root.is_dir(place, path):
-            yield from marches(path, root.text(place, path) or "")
+    """Lines that say for which processor is compiled what is compiled here."""
+    for paths, folders, is_whole in ((BUILD_FILES, BUILD_FOLDERS, True), (OWN_BUILDS, OWN_FOLDERS, False)):
+        inside = [
+            f"{folder}/{name}"
+            for folder, start, end in folders
+            for name in place.names(folder)
+            if name.startswith(start) and name.endswith(end)
+        ]
+        for path in (*paths, *inside):
+            if not root.is_dir(place, path):
+                yield from marches(path, root.text(place, path) or "", is_whole)
 
 
-def marches(path: str, text: str) -> Iterator[Build]:
-    """Every line of `text`, comments apart, with an -march= in it."""
+def marches(path: str, text: str, is_whole: bool = True) -> Iterator[Build]:
+    """Every line of `text`, comments apart, that names a processor to compile for."""
     for number, line in enumerate(text.split("\n"), 1):
-        found = line.partition("#")[0].partition("-march=")[2]
+        found = MARCH.search(line.partition("#")[0])
         if found:
-            yield Build(path, number, line.strip(), found.split()[0].strip("\"'") if found.split() else "")
+            yield Build(path, number, line.strip(), next((one for one in found.groups() if one), ""), is_whole)
+
+
+HWCAPS = "glibc-hwcaps"
+#: Folders of libraries that the loader knows by itself, or that ld.so.conf names on every system (ld.so(8)).
+LIBRARIES = (
+    "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib", "/lib64", "/lib/x86_64-linux-gnu", "/lib",
+    "/usr/local/lib64", "/usr/local/lib", "/usr/local/lib/x86_64-linux-gnu",
+)  # fmt: skip
+
+
+def lone_libraries(place: Root) -> Iterator[Library]:
+    """Libraries below glibc-hwcaps (ld.so(8)) of which the folder above, or any other, has no form for all."""
+    found: dict[str, Library] = {}
+    for folder in LIBRARIES:
+        for step in place.names(f"{folder}/{HWCAPS}"):
+            level = step.removeprefix("x86-64-v")
+            for name in place.names(f"{folder}/{HWCAPS}/{step}") if level in ("2", "3", "4") else ():
+                one = Library(f"{folder}/{HWCAPS}/{step}/{name}", int(level))
+                if ".so" in name and one.level < found.get(one.name, one._replace(level=9)).level:
+                    found[one.name] = one
+    for one in found.values():
+        if not any(root.exists(place, f"{folder}/{one.name}") for folder in LIBRARIES):
+            yield one
+
+
+def _soname(name: str) -> str:
+    """libz.so.1 of libz.so.1.3.1: the link that ldconfig makes for what programs ask for."""
+    found = re.match(r".+?\.so(?:\.\d+)?", name)
+    return found.group() if found else name
