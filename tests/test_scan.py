@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from migprep import inspection
-from migprep.facts import Facts
+from migprep.facts import Facts, running
 from migprep.model import Unknown
 from migprep.root import PIECE, Files, Tree
 
@@ -68,3 +70,16 @@ def test_the_folders_of_a_site(tmp_path: Path) -> None:
 def test_nothing_is_searched_unless_it_is_asked_for() -> None:
     found = Facts(Files({"/etc/hostname": b"x", "/root/x": LINE})).scan
     assert not isinstance(found, Unknown) and (found.asked, found.files) == (False, 0)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="no /proc of Linux")
+def test_what_this_very_process_runs_is_found_as_mapped() -> None:
+    with open("/proc/self/maps", "rb") as stream:
+        found = dict((path, inode) for inode, path in running.mapped(stream.read()))
+    program = os.path.realpath("/proc/self/exe")
+    assert found[program] == os.stat(program).st_ino
+
+
+@given(st.binary())
+def test_any_list_of_mapped_files_is_read(maps: bytes) -> None:
+    assert all(path.startswith("/") for _, path in running.mapped(maps))

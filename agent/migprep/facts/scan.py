@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from migprep import root
-from migprep.facts import startup
+from migprep.facts import running, startup
 from migprep.facts.block import NETWORK, PSEUDO
-from migprep.facts.startup import MENTIONS, SIGNS, Mention, Program, gap
+from migprep.facts.startup import MENTIONS, SIGNS, Mapped, Mention, Program, gap
 from migprep.facts.startup import Scan as Scan
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING
@@ -94,7 +94,9 @@ def probe(facts: Facts) -> Scan:
     """
     if not facts.root.names("/etc"):
         raise Undetermined("what names a disk: no /etc in this root")
-    interest = Interest(ELSEWHERE | remote(facts))
+    foreign = remote(facts)
+    mapped = running.probe(facts.root, _common(facts), foreign)
+    interest = Interest(ELSEWHERE | foreign)
     found: list[Mention] = []
     programs: list[Program] = []
     told = _told(facts)
@@ -107,14 +109,24 @@ def probe(facts: Facts) -> Scan:
                     _look(facts, path, content, found, programs)
                 if len(found) > MENTIONS:
                     found.append(gap(folder, f"more than {MENTIONS} device names; the search ended at {path}"))
-                    return _scan(facts, interest, found, programs)
+                    return _scan(facts, interest, found, programs, mapped)
         except MigprepError as error:
             found.append(gap(folder, str(error)))
-    return _scan(facts, interest, found, programs)
+    return _scan(facts, interest, found, programs, mapped)
 
 
-def _scan(facts: Facts, interest: Interest, found: list[Mention], programs: list[Program]) -> Scan:
-    return Scan(True, interest.files, startup.ranked(facts.root, found), tuple(programs))
+def _scan(
+    facts: Facts, interest: Interest, found: list[Mention], programs: list[Program], mapped: tuple[Mapped, ...]
+) -> Scan:
+    run = {one.path for one in mapped}
+    idle = tuple(one for one in programs if one.path not in run)
+    return Scan(True, interest.files, startup.ranked(facts.root, found), idle, mapped)
+
+
+def _common(facts: Facts) -> int:
+    """The x86-64 level that the system needs anyway, so that no single file of it is worth a word."""
+    known = facts.cpu
+    return 1 if isinstance(known, Unknown) or isinstance(known.required, Unknown) else known.required
 
 
 def _told(facts: Facts) -> frozenset[str]:

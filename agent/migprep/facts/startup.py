@@ -194,6 +194,32 @@ class Program(NamedTuple):
         return f"x86-64-v{self.level}"
 
 
+class Mapped(NamedTuple):
+    """A file with code for some processors only that a running program uses; or programs that could not be asked."""
+
+    path: str
+    program: str
+    needed: int | Unknown
+    evidence: str = ""
+
+    @property
+    def level(self) -> int:
+        """The x86-64 level that it needs, 2 to 4. Raises Undetermined."""
+        if isinstance(self.needed, Unknown):
+            raise Undetermined(self.needed.reason)
+        return self.needed
+
+    @property
+    def level_name(self) -> str:
+        """x86-64-v3."""
+        return f"x86-64-v{self.level}"
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the loader chose it for this processor, and will choose another at the next start elsewhere."""
+        return "/glibc-hwcaps/" in self.path
+
+
 class Startup(NamedTuple):
     """Every mention in every file that was read; a file that could not be read is a mention of unknown kind."""
 
@@ -209,6 +235,7 @@ class Scan(NamedTuple):
     files: int = 0
     mentions: tuple[Mention, ...] = ()
     programs: tuple[Program, ...] = ()
+    running: tuple[Mapped, ...] = ()
 
 
 class Call(NamedTuple):
