@@ -136,6 +136,70 @@ def test_everything_above_a_card_is_followed() -> None:
     assert facts.network.cards[0].carries == " and carries bond0, br0, br0.10"
 
 
+PORT = "[connection]\nuuid=aa\ntype=ethernet\ninterface-name=ens3\n{}\n"
+VLAN = "[connection]\nuuid=cc\ntype=vlan\ninterface-name=lan.10\n[vlan]\nid=10\nparent={}\n"
+KEYFILES = "/etc/NetworkManager/system-connections"
+
+
+@pytest.mark.parametrize(
+    ("files", "above"),
+    [
+        pytest.param({
+            f"{KEYFILES}/a": PORT.format("controller=bb\nport-type=bond"),
+            f"{KEYFILES}/b": "[connection]\nuuid=bb\ntype=bond\ninterface-name=bond0\n",
+            f"{KEYFILES}/c": VLAN.format("bb"),
+        }, ("bond0", "lan.10"), id="NetworkManager, by UUID"),
+        pytest.param({
+            f"{KEYFILES}/a": PORT.format("master=bb\nslave-type=team"),
+            f"{KEYFILES}/b": "[connection]\nuuid=bb\ntype=team\ninterface-name=team0\ncontroller=vrf9\n",
+            f"{KEYFILES}/c": "[connection]\ntype=macvlan\ninterface-name=mv0\n[macvlan]\nparent=team0\n",
+        }, ("team0", "vrf9", "mv0"), id="NetworkManager, team, VRF and macvlan"),
+        pytest.param({
+            "/etc/sysconfig/network-scripts/ifcfg-ens3": "DEVICE=ens3\nTEAM_MASTER_UUID=bb\n",
+            "/etc/sysconfig/network-scripts/ifcfg-team0": "DEVICE=team0\nUUID=bb\nDEVICETYPE=Team\n",
+            "/etc/sysconfig/network-scripts/ifcfg-v": "DEVICE=lan.10\nVLAN=yes\nPHYSDEV=bb\n",
+        }, ("team0", "lan.10"), id="ifcfg, by UUID"),
+        pytest.param({
+            "/etc/netplan/a.yaml": "network: {ethernets: {nic: {match: {macaddress: '52:54:00:1a:b0:01'}}}, bonds: {bond0: "
+            "{interfaces: [nic]}}, vlans: {v10: {id: 10, link: bond0}}, vrfs: {red: {table: 9, interfaces: [v10]}}}\n",
+        }, ("bond0", "v10", "red"), id="netplan, by key"),
+        pytest.param({
+            "/etc/systemd/network/a.network": "[Match]\nName=ens3\n[Network]\nBond=bond0\nMACVLAN=mv0\n",
+            "/etc/systemd/network/b.netdev": "[NetDev]\nName=bond0\nKind=bond\n",
+            "/etc/systemd/network/b.network": "[Match]\nName=bond0\n[Network]\nVLAN=v10 v20\nVRF=red\n",
+        }, ("bond0", "mv0", "red", "v10", "v20"), id="networkd"),
+        pytest.param({
+            "/etc/network/interfaces": "auto mv0\niface mv0 inet dhcp\n pre-up ip link add link ens3 name mv0 type macvlan\n"
+            "auto br0\niface br0 inet manual\n up /sbin/brctl addif br0 mv0 || true\n vrf red\n",
+        }, ("mv0", "br0", "red"), id="ifupdown, by commands"),
+        pytest.param({
+            "/etc/sysconfig/network/ifcfg-mv0": "STARTMODE=auto\nMACVLAN_DEVICE=team0\n",
+            "/etc/sysconfig/network/ifcfg-team0": "STARTMODE=auto\nTEAM_PORT_DEVICE_1=ens3\n",
+        }, ("team0", "mv0"), id="SUSE"),
+        pytest.param({
+            "/sys/class/net/ens3.5/lower_ens3": "", "/sys/class/net/ens3.5/address": "52:54:00:1a:b0:01\n",
+            "/run/udev/data/n9": "E:DEVTYPE=vlan\n", "/sys/class/net/ens3.5/ifindex": "9\n",
+        }, ("ens3.5",), id="as it runs"),
+    ],
+)  # fmt: skip
+def test_every_tool_says_what_stands_on_a_card(files: dict[str, str], above: tuple[str, ...]) -> None:
+    facts = Facts(machine("net-ens3", **files))
+    assert facts.network.cards[0].above == above
+
+
+def test_what_stands_on_a_profile_by_its_uuid_does_not_depend_on_a_name() -> None:
+    by_mac = "[connection]\nuuid=aa\ntype=ethernet\nautoconnect=false\n[ethernet]\nmac-address=52:54:00:1a:b0:01\n"
+    facts = Facts(machine("net-ens3", **{f"{KEYFILES}/a": by_mac, f"{KEYFILES}/c": VLAN.format("aa")}))
+    (card,) = facts.network.cards
+    assert not card.named and card.above == ("lan.10",)
+    assert [one.at_boot for one in card.configurations] == [True]  # NetworkManager brings a parent up with its VLAN
+
+
+def test_a_vlan_without_a_parent_is_found_by_its_cards_address() -> None:
+    (one,) = net_keyfile.parse(VLAN.format("") + "[ethernet]\nmac-address=52:54:00:1A:B0:01\n", "/x")
+    assert one.asked_macs == ("52:54:00:1a:b0:01",) and not one.selection.names and one.interface == "lan.10"
+
+
 def test_the_inventory_says_how_to_build_the_network_again() -> None:
     told = "auto br0\niface br0 inet static\n bridge_ports ens3\n address 10.0.2.40/24\n" \
         "auto ens3\niface ens3 inet static\n address 10.1.0.5/24\n dns-nameservers 10.0.2.3\n"  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from migprep import root
 from migprep.facts.selection import Selection, Traits
@@ -60,6 +61,7 @@ class Configuration(NamedTuple):
     set_mac: str = ""  # the MAC address that it gives the device
     mtu: int = 0  # bytes; 0 where it says nothing
     tuning: tuple[Setting, ...] = ()  # offloads, rings and other settings for ethtool
+    key: str = ""  # what others of its tool call it instead of a device's name: a profile's UUID, netplan's key
 
     @property
     def is_static(self) -> bool:
@@ -139,6 +141,33 @@ class Configuration(NamedTuple):
     def names(self, device: Device) -> bool:
         """Whether it depends on the name of `device`: written for it, or for something on top of it."""
         return device.name in self.uses or (bool(self.selection.names) and self.means(device))
+
+
+def linked(found: Iterable[Configuration]) -> tuple[Configuration, ...]:
+    """All of `found`, each that is named by its key standing below or above the one that names it.
+
+    A key is no name of a device: what asks for it still finds it where the device has another name.
+    """
+    found = tuple(found)
+    keyed = {one.key: one for one in found if one.key}
+    above: dict[str, list[Configuration]] = {}
+    for one in found:
+        for key in one.uses:
+            if key in keyed and key != one.key:
+                above.setdefault(key, []).append(one)
+    return tuple(
+        one._replace(
+            uses=tuple(name for name in one.uses if name not in keyed),
+            over=tuple(
+                dict.fromkeys(
+                    [keyed[name].interface if name in keyed else name for name in one.over]
+                    + [upper.interface for upper in above.get(one.key, ())]
+                )
+            ),
+            at_boot=one.at_boot or any(upper.at_boot for upper in above.get(one.key, ())),
+        )
+        for one in found
+    )
 
 
 def yaml_loader(content: str) -> Any:

@@ -45,6 +45,7 @@ class Interface(NamedTuple):
     addresses: tuple[str, ...] | Unknown
     gateways: tuple[str, ...] | Unknown
     virtual_functions: int = 0  # that SR-IOV has made of it
+    lower: tuple[str, ...] = ()  # the devices that it stands on: bond, bridge, VLAN, macvlan …
 
     @property
     def scheme(self) -> str:
@@ -166,6 +167,7 @@ def _interface(
         addresses=addresses if isinstance(addresses, Unknown) else addresses.get(name, ()),
         gateways=gateways if isinstance(gateways, Unknown) else gateways.get(name, ()),
         virtual_functions=_virtual_functions(tree, folder),
+        lower=tuple(name[6:] for name in tree.names(folder) if name.startswith("lower_")),
     )
 
 

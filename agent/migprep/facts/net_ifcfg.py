@@ -16,7 +16,10 @@ SUSE = "/etc/sysconfig/network"
 #: udev's helper that renames the card with HWADDR to DEVICE (initscripts).
 RENAMES = ("/usr/lib/udev/rename_device", "/lib/udev/rename_device")
 #: Keys of a port's file that name what stands on it.
-UPPER = ("MASTER", "BRIDGE", "TEAM_MASTER", "OVS_BRIDGE", "VRF")
+UPPER = (
+    "MASTER", "BRIDGE", "TEAM_MASTER", "OVS_BRIDGE", "VRF",
+    "MASTER_UUID", "BRIDGE_UUID", "TEAM_MASTER_UUID", "VRF_UUID",
+)  # fmt: skip
 SUSE_PORT = re.compile(r"BONDING_SLAVE_?\d+|TEAM_PORT_DEVICE_?\w*|MACVLAN_DEVICE|OVS_BRIDGE_PORT_DEVICE_?\w*")
 #: What it makes no difference to migrate: no card stands below.
 NO_CARD = frozenset(
@@ -61,6 +64,7 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
             set_mac=mac(given.get("MACADDR", "")),
             mtu=number(given.get("MTU", "")),
             tuning=_tuning(lines),
+            key=given.get("UUID", ""),
         ),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from migprep import root
 from migprep.facts.configuration import Configuration, Setting, below, installed, masked, number, prefix, text
@@ -24,11 +25,14 @@ LOWER = (
     "vlan-raw-device",
     "vlan_raw_device",
     "bond-primary",
+    "bond-members",
+    "requires",
 )
 #: Options of a port's stanza that name what stands on it.
-UPPER = ("bond-master", "bond_master", "vrf")
+UPPER = ("bond-master", "bond_master", "vrf", "vrf-member")
 INHERITS = ("inherits", "inherit")
 SIGNS = "*?["
+LINK_COMMANDS = frozenset({"add", "set", "del", "delete", "show", "list", "property", "change", "replace", "help"})
 COMMANDS = ("up", "pre-up", "post-up")
 NOT_NAMES = frozenset({"none", "all", "regex", "noregex", "glob"})
 
@@ -171,9 +175,20 @@ def _pattern(pattern: str, name: str) -> bool:
     return fnmatchcase(name, pattern)
 
 
+# up ip route add 10.1.0.0/16 dev ens3    pre-up ip link add link ens3 name mv0 type macvlan    up vconfig add ens3 10
 def _devices(words: tuple[str, ...]) -> list[str]:
-    """Names that a command line names with ``dev``: up ip route add 10.1.0.0/16 dev ens3."""
-    return [words[at + 1] for at, word in enumerate(words[:-1]) if word == "dev"]
+    """Names that a command line names: with ``dev``, as what a new device stands on, or as a port."""
+    pairs = list(zip(words, words[1:]))
+    found = [name for word, name in pairs if word == "dev" or (word == "link" and name not in LINK_COMMANDS)]
+    first = list(takewhile(lambda word: not set(word) & set(";|&"), words[1:]))
+    tool = first[0].rpartition("/")[2] if first else ""
+    if tool == "vconfig" and first[1:2] == ["add"]:
+        found += first[2:3]
+    elif tool == "brctl" and first[1:2] == ["addif"]:
+        found += first[3:]
+    elif tool == "ifenslave":
+        found += first[2:]
+    return [name for name in found if "$" not in name and not name.startswith("-")]
 
 
 def read(tree: Root) -> tuple[Configuration, ...]:

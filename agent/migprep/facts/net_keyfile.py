@@ -23,7 +23,10 @@ METHODS = {
 }
 #: Keys of a wired profile that ask the driver for more than its defaults.
 SPEEDS = ("speed", "duplex", "auto-negotiate")
-TYPES = ("ethernet", "802-3-ethernet", "bond", "bridge", "vlan", "team", "infiniband", "macvlan", "ovs-interface")
+CARDS = ("ethernet", "802-3-ethernet", "infiniband")
+#: Sections of what stands on one other device, its ``parent``.
+ON_PARENT = ("vlan", "macvlan", "ipvlan", "macsec", "vxlan", "infiniband")
+TYPES = (*CARDS, *ON_PARENT, "bond", "bridge", "team", "vrf", "ovs-bridge", "ovs-port", "ovs-interface")
 
 
 def parse(content: str, path: str) -> tuple[Configuration, ...]:
@@ -36,8 +39,11 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
     address = _mac(ini.value(lines, wired, "mac-address")) or _mac(ini.value(lines, "infiniband", "mac-address"))
     name = ini.value(lines, "connection", "interface-name")
     globs = _words(lines, "match", "interface-name")
+    parents = tuple(filter(None, (ini.value(lines, section, "parent") for section in ON_PARENT)))
+    # A VLAN without a parent finds its card by the address (nm-settings(5)); the name is its own.
+    on_address = bool(address) and kind in ON_PARENT and kind not in CARDS and not parents
     selection = Selection(
-        names=(name,) if name else globs,
+        names=() if on_address else (name,) if name else globs,
         permanent_macs=(address,) if address else (),
         drivers=_words(lines, "match", "driver"),
         places=_words(lines, "match", "path"),
@@ -47,7 +53,6 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
     method = METHODS.get(ini.value(lines, "ipv4", "method"), "manual")
     if method in ("disabled", "manual") and ini.value(lines, "ipv6", "method") in ("auto", "dhcp", "manual"):
         method = "static" if ini.value(lines, "ipv6", "method") == "manual" else "dhcp"
-    parents = [ini.value(lines, section, "parent") for section in ("vlan", "macvlan", "infiniband", "vxlan")]
     upper = ini.value(lines, "connection", "controller") or ini.value(lines, "connection", "master")
     cards = (wired, "infiniband")
     return (
@@ -61,11 +66,12 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
             addresses=addresses,
             gateway=_gateway(lines),
             dns=_words(lines, "ipv4", "dns") + _words(lines, "ipv6", "dns"),
-            uses=tuple(dict.fromkeys((*below(name), *(one for one in parents if one)))) if kind != "ethernet" else (),
+            uses=parents or (() if on_address or kind in CARDS else below(name)),
             over=(upper,) if upper else (),
             at_boot=ini.value(lines, "connection", "autoconnect", "true").lower() not in ("false", "no", "0", "off"),
             set_mac=next((mac(ini.value(lines, each, "cloned-mac-address")) for each in cards), ""),
             mtu=max(number(ini.value(lines, each, "mtu")) for each in cards),
+            key=ini.value(lines, "connection", "uuid"),
             tuning=tuple(
                 Setting(line.number, f"[{line.section}] {line.key}={line.value}")
                 for line in lines

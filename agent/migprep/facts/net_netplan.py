@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migprep.facts.configuration import Configuration, Setting, installed, number, text, yaml_loader
+from migprep.facts.configuration import Configuration, Setting, installed, linked, number, text, yaml_loader
 from migprep.facts.selection import Selection, mac
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined
@@ -11,7 +11,7 @@ from migprep.typed import Any
 
 #: Of files with one name the last folder's counts.
 FOLDERS = ("/lib/netplan", "/usr/lib/netplan", "/etc/netplan", "/run/netplan")
-KINDS = ("ethernets", "bonds", "bridges", "vlans", "vrfs", "dummy-devices")
+KINDS = ("ethernets", "bonds", "bridges", "vlans", "vrfs", "tunnels", "dummy-devices")
 #: Settings that a driver may refuse.
 TUNING = (
     "receive-checksum-offload", "transmit-checksum-offload", "tcp-segmentation-offload", "tcp6-segmentation-offload",
@@ -108,7 +108,7 @@ def _configuration(kind: str, name: str, given: dict[str, Any]) -> Configuration
     )
     dhcp = any(str(given.get(key, "")).lower() in ("true", "yes", "on", "y") for key in ("dhcp4", "dhcp6"))
     lower = [str(one) for one in _list(given.get("interfaces"))] if kind != "ethernets" else []
-    lower += [str(given["link"])] if kind == "vlans" and given.get("link") else []
+    lower += [str(given["link"])] if kind in ("vlans", "tunnels") and given.get("link") else []
     return Configuration(
         tool="netplan",
         path=path,
@@ -124,6 +124,7 @@ def _configuration(kind: str, name: str, given: dict[str, Any]) -> Configuration
         given_name=str(given.get("set-name", "")) if address else "",
         set_mac=mac(str(given.get("macaddress", ""))),
         mtu=number(str(given.get("mtu", ""))),
+        key=name,
         tuning=tuple(Setting(line, f"{key}: {given[key]}") for key in TUNING if isinstance(given.get(key), str)),
     )
 
@@ -154,10 +155,8 @@ def read(tree: Root) -> tuple[Configuration, ...]:
     if not files or not installed(tree, "/usr/sbin/netplan", "/usr/lib/netplan/generate", "/lib/netplan/generate"):
         return ()
     network = merged([load(text(tree, path), path) for _, path in sorted(files.items())])
-    found = configurations(network)
     # A bond's ports are named by their key, not by their device, where they have one of their own.
-    keys = {name for kind in KINDS for name in _mapping(network.get(kind))}
-    return tuple(one._replace(uses=tuple(name for name in one.uses if name not in keys)) for one in found)
+    return linked(configurations(network))
 
 
 def as_dhcp(content: str, line: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from migprep.facts import selection
 from migprep.facts.configuration import Configuration, enabled, number
 from migprep.facts.udev import units
@@ -11,6 +13,8 @@ from migprep.root import Root
 UNITS = ("systemd-networkd.service", "dbus-org.freedesktop.network1.service")
 #: Keys of [Network] that name what stands on the device.
 UPPER = ("Bond", "Bridge", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN", "Tunnel", "BatmanAdvanced")
+#: Kinds of a .netdev whose frames go out on a card's own wire; a tunnel's address and MTU are inside its packets.
+ON_WIRE = ("bond", "bridge", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "vrf")
 DHCP = frozenset({"yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"})
 
 
@@ -60,12 +64,43 @@ def read(tree: Root, started_by_netplan: bool = False) -> tuple[Configuration, .
     """.network files in the order in which they are tried, or () where networkd does not start."""
     if not (started_by_netplan or enabled(tree, *UNITS)):
         return ()
-    found: list[Configuration] = []
+    found = list(_devices(tree))
     for path, lines in units(tree, "systemd/network", ".network"):
         # netplan writes its own into /run; they are known from netplan's files.
         if not path.rpartition("/")[2].startswith("10-netplan-"):
             found += _network(path, lines)
     return tuple(found)
+
+
+def parse_device(content: str, path: str) -> tuple[Configuration, ...]:
+    """One .netdev file by itself; what it stands on says a .network file."""
+    return _device(path, ini.parse(content))
+
+
+def _device(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...]:
+    name = ini.value(lines, "NetDev", "Name")
+    if not name or ini.value(lines, "NetDev", "Kind").lower() not in ON_WIRE:
+        return ()
+    numbers = {line.key: line.number for line in lines if line.section == "NetDev" and line.key}
+    set_mac, mtu = selection.mac(ini.value(lines, "NetDev", "MACAddress")), ini.value(lines, "NetDev", "MTUBytes")
+    return (
+        Configuration(
+            tool="networkd",
+            path=path,
+            line=numbers.get("MACAddress" if set_mac else "MTUBytes" if mtu else "Name", 1),
+            interface=name,
+            selection=selection.Selection(),
+            method="manual",
+            set_mac=set_mac,
+            mtu=number(mtu.replace("K", "000")),
+        ),
+    )
+
+
+def _devices(tree: Root) -> Iterable[Configuration]:
+    for path, lines in units(tree, "systemd/network", ".netdev"):
+        if not path.rpartition("/")[2].startswith("10-netplan-"):
+            yield from _device(path, lines)
 
 
 def as_dhcp(content: str) -> str:

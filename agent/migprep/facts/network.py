@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from migprep import root
 from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
-from migprep.facts.configuration import Configuration, enabled
+from migprep.facts.configuration import Configuration, enabled, linked
 from migprep.facts.interfaces import Interface, Interfaces
 from migprep.facts.selection import with_macs
 from migprep.facts.udev import Rule, Udev, with_address
@@ -402,9 +402,8 @@ def read(tree: Root) -> tuple[Configuration, ...]:
     netplan = net_netplan.read(tree)
     found = (
         net_ifupdown.read(tree)
-        + net_ifcfg.read(tree)
         + netplan
-        + net_keyfile.read(tree)
+        + linked(net_ifcfg.read(tree) + net_keyfile.read(tree))  # NetworkManager reads both
         + net_networkd.read(tree, started_by_netplan=bool(netplan))
     )
     return found + _rare(tree)
@@ -479,6 +478,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
 def _standing(found: tuple[Configuration, ...], interfaces: Interfaces) -> dict[str, tuple[str, ...]]:
     """{device: what stands directly on it}, as configured and as it is."""
     pairs = [(device.name, device.master) for device in interfaces.devices if device.master]
+    pairs += [(lower, device.name) for device in interfaces.devices for lower in device.lower]
     for one in found:
         pairs += [(lower, one.interface) for lower in one.uses]
         pairs += [(lower, upper) for upper in one.over for lower in one.devices or (one.interface,)]
