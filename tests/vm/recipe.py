@@ -135,6 +135,7 @@ def _initramfs(scenario: Scenario) -> str:
         lines = 'hostonly="no"\ncompress="zstd -1"\nomit_dracutmodules+=" plymouth iscsi nfs multipath "\n'
         if scenario.initramfs == "dracut-source":
             lines = f'hostonly="no"\ncompress="zstd -1"\ndrivers="{driver} sd_mod ext4 {scenario.source.nic}"\n'
+            lines += 'omit_dracutmodules+=" qemu qemu-net virtiofs "\n'  # these bring virtio along by themselves
         build = 'for v in $(ls "$T/lib/modules"); do\n  chroot "$T" dracut -q --force --kver "$v" "/boot/initrd.img-$v"\ndone\n'
         return _write("etc/dracut.conf.d/10-machine.conf", lines) + build
     text = _write(

@@ -227,7 +227,7 @@ def device_lists(text: str, path: str) -> tuple[DeviceList, ...]:
 
 def volumes(block: Block) -> tuple[Volume, ...]:
     """The physical volumes of this machine."""
-    found = [one for one in block.devices if one.fstype == "LVM2_member" and not one.is_shadow]
+    found = [one for one in block.devices if one.fstype in ("LVM2_member", "LVM1_member") and not one.is_shadow]
     return tuple(Volume(one, (f"/dev/{one.name}", *([one.path] if one.mapper else []), *one.links)) for one in found)
 
 
