@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.vm import (
     fate,
     layout,
     machine,
+    mounted,
     nvram,
     recipe,
     results,
@@ -209,6 +212,22 @@ def test_a_disk_is_named_without_being_built() -> None:
     assert disk.name(one).startswith("hardcoded-sda-")
     assert trial.known_fate(one._replace(name="never-booted"), "kvm") is None
     assert trial.rejudge(one._replace(name="never-booted"), ("kvm",), "today") == []
+
+
+def test_what_a_source_does_late_makes_another_fate_and_no_other_disk(tmp_path: Path) -> None:
+    """The known fates of scenarios that do nothing late keep their names."""
+    plain = scenario.load("hardcoded-sda")
+    one = plain._replace(late=("echo @ROOT@ > '/etc/two  words'", "sync"))
+    assert recipe.late(plain) == "" and recipe.late(one) == "echo /dev/sda1 > '/etc/two  words'\nsync\n"
+    assert disk.name(one) == disk.name(plain)
+    assert trial._fate_name(one, "kvm") != trial._fate_name(plain, "kvm")
+    assert trial._source_name(one) != trial._source_name(plain)
+    assert trial.late(plain) == [] and trial.late(one) == ["late"]
+    assert mounted.is_mountable(plain) and not mounted.is_mountable(one)
+    machine.cargo(["late"], None, tmp_path, recipe.late(one))
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress((tmp_path / "cargo.00").read_bytes()))) as tar:
+        handed = tar.extractfile("late")
+        assert handed and handed.read().decode() == recipe.late(one)
 
 
 @pytest.mark.parametrize("text", ["", "noise", "@@root\nx\n@@end 0\n", words(addresses="{nonsense")])

@@ -62,13 +62,14 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def cargo(acts: Sequence[str], code: Optional[bytes], folder: Path) -> list[str]:
+def cargo(acts: Sequence[str], code: Optional[bytes], folder: Path, late: str = "") -> list[str]:
     """Write what the guest is handed over, and give back the QEMU arguments that hand it over."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
         for name in ("say.sh", "act.sh"):
             _add(tar, name, (GUEST / name).read_bytes())
         _add(tar, "acts", ("\n".join(acts) + "\n").encode())
+        _add(tar, "late", late.encode())
         if code is not None:
             with tarfile.open(fileobj=io.BytesIO(code)) as inner:
                 for member in inner.getmembers():

@@ -42,7 +42,7 @@ def mended(on: Bench, row: Row, source: Source, way: str) -> Row:
     scenario, target = on.scenario, row.target
     way = "chroot" if way == "chroot" and source.archive and mounted.is_mountable(scenario) else "guest"
     fix, undo = (_fix_natively, _undo_natively) if way == "chroot" else (_fix_in_guest, _undo_in_guest)
-    images = _copies(on, target) if way == "chroot" else _overlays(on, target)
+    images = _copies(on, target) if way == "chroot" else trial.overlays(on, target)
     trial.tell(f"  {scenario.name}: fix --apply for {target} in the {way} …")
     try:
         fixed = fix(on, source, target, images)
@@ -100,18 +100,6 @@ def _options(scenario: Scenario, target: str) -> str:
 # --- in the live guest ---
 
 
-def _overlays(on: Bench, target: str) -> list[Path]:
-    """Fresh writable layers over the built disks."""
-    command.require("qemu-img")
-    overlays = []
-    for image in on.images(on.disk):
-        path = on.work / f"{image.name}.{target}.qcow2"
-        argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(image), str(path)]
-        command.run(argv, on.work / "qemu-img.log", 60, "a writable layer over the disk")
-        overlays.append(path)
-    return overlays
-
-
 def _spoken(on: Bench, where: str, acts: list[str], images: list[Path]) -> Testimony:
     boot: machine.Boot = trial.listen(on, where, acts, images, keep=True)
     if boot.said is None:
@@ -125,7 +113,7 @@ def _act(said: Testimony, name: str) -> Act:
 
 
 def _fix_in_guest(on: Bench, source: Source, target: str, images: list[Path]) -> Fixed:
-    acts = ["settle", "manifest", f"fix {_options(on.scenario, target)}", "poweroff"]
+    acts = ["settle", *trial.late(on.scenario), "manifest", f"fix {_options(on.scenario, target)}", "poweroff"]
     said = _spoken(on, f"source.fix.{target}", acts, images)
     return Fixed(_act(said, "fix"), said.files)
 

@@ -106,6 +106,11 @@ def _files(scenario: Scenario, plan: Layout) -> str:
     )
 
 
+def late(scenario: Scenario) -> str:
+    """What the started source does to itself before it is judged, as the guest's shell reads it; "" for nothing."""
+    return "".join(f"{_filled(line, layout(scenario))}\n" for line in scenario.late)
+
+
 def _edits(scenario: Scenario, plan: Layout, *, boot: bool) -> str:
     """Each edit must change something: a fault that is not there proves nothing."""
     text = ""

@@ -74,6 +74,7 @@ class Scenario(NamedTuple):
     replace: tuple[Replace, ...] = ()
     run: tuple[str, ...] = ()
     run_last: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()  # the started source does this to itself before it is judged: it would not start again
     source: Hardware = Hardware()
     targets: tuple[str, ...] = ("kvm",)
     target_cpu: str = ""
@@ -164,7 +165,7 @@ _CHOICES = {
     "target-cpu": (),
 }
 _KEYS = (
-    *_CHOICES, "packages", "files", "replace", "run", "run-last", "source", "targets", "finds", "smoke", "reorder",
+    *_CHOICES, "packages", "files", "replace", "run", "run-last", "late", "source", "targets", "finds", "smoke", "reorder",
 )  # fmt: skip
 
 
@@ -191,7 +192,7 @@ def parse(text: str, name: str, where: str) -> Scenario:
 def _value(reader: _Reader, key: str, node: yaml.Node) -> Any:
     if key in _CHOICES:
         return reader.text(node, _CHOICES[key])
-    if key in ("packages", "run", "run-last"):
+    if key in ("packages", "run", "run-last", "late"):
         return reader.texts(node)
     if key == "targets":
         return reader.texts(node, TARGETS)

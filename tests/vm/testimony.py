@@ -79,7 +79,7 @@ def _read(said: dict[str, str]) -> Testimony:
     failed = (line.split() for line in said.get("failed", "").splitlines() if line.strip())
     acts = []
     for name, content in said.items():
-        if name.startswith(("check ", "capture ", "fix ", "rollback ", "unit ")):
+        if name.startswith(("late ", "check ", "capture ", "fix ", "rollback ", "unit ")):
             act, code, began, ended = name.split()
             acts.append(Act(act, int(code), round(float(ended) - float(began)), content.strip()))
     files = gzip.decompress(base64.b64decode(said["files"])).decode("utf-8", "replace") if "files" in said else ""

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from . import cache, command, disk, fate, hardware, layout, machine, mend, mounted, nvram, testimony, tree
+from . import cache, command, disk, fate, hardware, layout, machine, mend, mounted, nvram, recipe, testimony, tree
 from .fate import Fate, Prediction
 from .results import Row
 from .scenario import Scenario
@@ -34,6 +34,16 @@ class Bench(NamedTuple):
         names = ["disk", "more"] if self.scenario.layout == "data-disk" else ["disk"]
         return [folder / name for name in names]
 
+    @property
+    def moving(self) -> list[Path]:
+        """The disks that go to a target: as built, or as the source left them where it does something late."""
+        built = self.images(self.disk)
+        return [self.layer(image, "late") for image in built] if self.scenario.late else built
+
+    def layer(self, image: Path, purpose: str) -> Path:
+        """Where a writable layer over a built disk lies."""
+        return self.work / f"{image.name}.{purpose}.qcow2"
+
 
 def tell(text: str) -> None:
     """One progress line."""
@@ -50,6 +60,18 @@ def bench(scenario: Scenario, product: Optional[bytes], fresh: bool, purpose: st
     return Bench(scenario, built, work, product, fresh)
 
 
+def overlays(on: Bench, purpose: str) -> list[Path]:
+    """Fresh writable layers over the built disks."""
+    command.require("qemu-img")
+    made = []
+    for image in on.images(on.disk):
+        path = on.layer(image, purpose)
+        argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(image), str(path)]
+        command.run(argv, on.work / "qemu-img.log", 60, "a writable layer over the disk")
+        made.append(path)
+    return made
+
+
 def listen(on: Bench, where: str, acts: list[str], images: list[Path], *, keep: bool = False) -> machine.Boot:
     """Boot until the machine has spoken or died; an emulator's stall is booted again, and said."""
     scenario = on.scenario
@@ -57,7 +79,7 @@ def listen(on: Bench, where: str, acts: list[str], images: list[Path], *, keep: 
     folder = on.work / where
     folder.mkdir(parents=True, exist_ok=True)
     vars_file = nvram.prepare(scenario, folder, on_source=where.startswith("source"))
-    handed = machine.cargo(acts, on.product, folder)
+    handed = machine.cargo(acts, on.product, folder, recipe.late(scenario))
     for attempt in range(1, TRIES + 1):
         boot = machine.boot(made_of, images, handed, folder, nvram=vars_file, keep=keep)._replace(attempts=attempt)
         if boot.stalled and not keep:
@@ -82,7 +104,8 @@ def _reaching() -> str:
 
 
 def _fate_name(scenario: Scenario, target: str) -> str:
-    return f"{disk.name(scenario)}-{target}-{cache.key(hardware.target(target, scenario).identity, _reaching())}"
+    made_of = hardware.target(target, scenario).identity
+    return f"{disk.name(scenario)}-{target}-{cache.key(made_of, _reaching(), *scenario.late)}"
 
 
 def target_boot(on: Bench, target: str) -> dict[str, Any]:
@@ -92,7 +115,7 @@ def target_boot(on: Bench, target: str) -> dict[str, Any]:
         cache.discard(cache.folder() / "fates" / name)
 
     def build(half: Path) -> None:
-        boot = listen(on, target, ["settle", "reached"], on.images(on.disk))
+        boot = listen(on, target, ["settle", "reached"], on.moving)
         if boot.stalled:
             raise command.LabError(f"{on.scenario.name} on {target}: the emulator stalled {TRIES} times")
         if boot.said is not None:
@@ -139,20 +162,33 @@ class Source(NamedTuple):
 
 
 def _source_name(scenario: Scenario) -> str:
-    return f"{disk.name(scenario)}-{cache.key(scenario.source.identity, _reaching())}"
+    return f"{disk.name(scenario)}-{cache.key(scenario.source.identity, _reaching(), *scenario.late)}"
 
 
 def source_boot(on: Bench, targets: tuple[str, ...]) -> Source:
     """Boot the source and let migprep judge there; a source that is not whole is the lab's own fault."""
-    acts = ["settle", "reached"] + ([f"check {' '.join(targets)}", "capture"] if on.product else [])
-    boot = listen(on, "source", acts, on.images(on.disk))
-    if boot.said is None:  # a busy host lets a guest's own time limits run out: once more before giving up
-        boot = listen(on, "source", acts, on.images(on.disk))
-    if boot.said is None:
+    scenario = on.scenario
+    acts = ["settle", "reached", *late(scenario)]
+    acts += [f"check {' '.join(targets)}", "capture"] if on.product else []
+    acts += ["poweroff"] if scenario.late else []
+    for _ in range(2):  # a busy host lets a guest's own time limits run out: once more before giving up
+        images = overlays(on, "late") if scenario.late else on.moving
+        boot = listen(on, "source", acts, images, keep=bool(scenario.late))
+        if boot.said is not None:
+            break
+    else:
         where = f"{boot.death.where}: {boot.death.line}" if boot.death else "no word"
-        raise command.LabError(f"{on.scenario.name}: the source itself does not come up ({where})")
+        raise command.LabError(f"{scenario.name}: the source itself does not come up ({where})")
     said = testimony.read(boot.said)
-    return Source(said, boot.seconds, _keep(on.scenario, boot.said, said.capture) if said.capture else None)
+    did = testimony.act(said, "late")
+    if did and did.code:  # a fault that is not there proves nothing
+        raise command.LabError(f"{scenario.name}: the late step failed, exit {did.code}: {did.words[-300:]}")
+    return Source(said, boot.seconds, _keep(scenario, boot.said, said.capture) if said.capture else None)
+
+
+def late(scenario: Scenario) -> list[str]:
+    """The order to do what the scenario does late, where it does."""
+    return ["late"] if scenario.late else []
 
 
 def _keep(scenario: Scenario, words: str, capture: bytes) -> Path:
