@@ -199,3 +199,57 @@ def test_a_menu_that_grub_refuses_is_not_put_in_place(tmp_path: Path) -> None:
     assert "refuses the new menu: syntax error" in actions.fault(build, tree, run)
     assert asked == [["chroot", str(tmp_path), "grub-script-check", "/boot/grub/.grub.cfg.migprep-new"]]
     assert actions.fault(build, tree, lambda argv, seconds: Outcome(0, b"", b"")) == ""
+
+
+# --- the fallback loader ---
+
+ESP = "/boot/efi/EFI"
+
+
+def uefi(*names: str) -> Files:
+    return Files({"/sys/firmware/efi/fw_platform_size": b"64\n", "/boot/vmlinuz-6.1": b"",
+                  **{f"{ESP}/{name}": name.encode() for name in names}})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("there", "made"),
+    [
+        (("debian/shimx64.efi", "debian/grubx64.efi", "debian/mmx64.efi", "debian/grub.cfg"),
+         ("BOOT/mmx64.efi", "BOOT/grubx64.efi", "BOOT/BOOTX64.EFI")),
+        (("ubuntu/grubx64.efi",), ("BOOT/BOOTX64.EFI",)),
+        (("systemd/systemd-bootx64.efi",), ("BOOT/BOOTX64.EFI",)),
+        (("debian/shimx64.efi", "debian/grubx64.efi", "Boot/grubx64.efi"), ("Boot/BOOTX64.EFI",)),
+    ],
+)  # fmt: skip
+def test_the_fallback_loader_is_a_copy_beside_what_is_there(there: tuple[str, ...], made: tuple[str, ...]) -> None:
+    """What the loader needs comes first, and nothing that is there is replaced."""
+    found = builds(uefi(*there), "fallback-loader")
+    assert [one.path for one in found] == [f"{ESP}/{name}" for name in made]
+    first = found[-1]
+    assert first.argv == ("cp", "--", first.wanted[0], f"{ESP}/{made[-1].split('/')[0]}/.BOOTX64.EFI.migprep-new")
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        ("redhat/shimx64.efi", "redhat/grubx64.efi"),
+        ("debian/shimx64.efi",),
+        ("debian/grubx64.efi", "ubuntu/grubx64.efi"),
+        ("debian/grubx64.efi", "BOOT/BOOTX64.EFI"),
+        ("Microsoft/bootmgfw.efi",),
+    ],
+)
+def test_a_loader_that_may_not_find_its_menu_is_not_copied(there: tuple[str, ...]) -> None:
+    """Another distribution's, shim without GRUB, one of two systems, one beside a loader that works."""
+    assert "could be copied" in unable("fallback-loader", uefi(*there))
+
+
+def test_a_copy_that_differs_is_not_put_in_place(tmp_path: Path) -> None:
+    for name, content in (("debian/grubx64.efi", b"MZ"), ("BOOT/.BOOTX64.EFI.migprep-new", b"M")):
+        (tmp_path / "boot/efi/EFI" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "boot/efi/EFI" / name).write_bytes(content)
+    tree = Tree(str(tmp_path))
+    build = builds(tree, "fallback-loader")[0]
+    assert "is not the same as /boot/efi/EFI/debian/grubx64.efi" in actions.fault(build, tree, lambda *_: Outcome(0, b"", b""))
+    (tmp_path / "boot/efi/EFI/BOOT/.BOOTX64.EFI.migprep-new").write_bytes(b"MZ")
+    assert actions.fault(build, tree, lambda *_: Outcome(0, b"", b"")) == ""

@@ -15,6 +15,7 @@ from tests.changing import BLOCK_NEW, BLOCK_OLD, FSTAB, NAME, Disk, fine, machin
 
 from migprep import apply, journal, mend, menus
 from migprep.apply import Work
+from migprep.builds import Build
 from migprep.plan import Change
 from migprep.process import Outcome
 from migprep.root import Tree
@@ -210,6 +211,23 @@ def test_new_folders_vanish_again(tmp_path: Path) -> None:
     before = snapshot(tree)
     change = Change("/etc/a/b/c/d.conf", None, b"x\n", ("r",))
     assert apply.apply(tree, one(change), lambda: ["stays"]).code == 4
+    assert snapshot(tree) == before
+
+
+def test_what_a_command_makes_gets_its_folder_and_goes_with_it(tmp_path: Path) -> None:
+    """The fallback loader of a machine that has no EFI/BOOT yet."""
+    tree = machine(tmp_path)
+    (tmp_path / "boot/efi/EFI/debian").mkdir(parents=True)
+    (tmp_path / "boot/efi/EFI/debian/grubx64.efi").write_bytes(b"MZ\0")
+    before = snapshot(tree)
+    made = "/boot/efi/EFI/BOOT/.BOOTX64.EFI.migprep-new"
+    source = "/boot/efi/EFI/debian/grubx64.efi"
+    argv = ("cp", "--", tree.base + source, tree.base + made)
+    build = Build("fallback-loader", "copy", "/boot/efi/EFI/BOOT/BOOTX64.EFI", made, argv, wanted=(source,))
+    work = Work(NAME, (), (build,), {})
+    assert apply.apply(tree, work, lambda: []) == apply.Done(0, NAME)
+    assert (tmp_path / "boot/efi/EFI/BOOT/BOOTX64.EFI").read_bytes() == b"MZ\0"
+    assert apply.undo(tree, NAME) == 1
     assert snapshot(tree) == before
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from migprep import images, menus, root
+from migprep import fallbacks, images, menus, root
 from migprep.builds import Build, Run
 from migprep.facts import configured
 from migprep.model import MigprepError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from migprep.facts import Facts
 
 #: What a rule may name under `then`.
-NAMES = ("initramfs", "grub-menu")
+NAMES = ("initramfs", "grub-menu", "fallback-loader")
 
 
 #: Files that only name drivers: an image that holds them already need not be made anew.
@@ -45,6 +45,8 @@ def builds(
         found += images.builds(now, planned, place, everything)
     if "grub-menu" in names:
         found += menus.builds(planned, place)
+    if "fallback-loader" in names:
+        found += fallbacks.builds(now, place)
     return tuple(found)
 
 
@@ -79,7 +81,8 @@ def _lines(place: Root, path: str) -> list[str]:
 
 def imagined(names: tuple[str, ...], facts: Facts, place: Root, everything: bool = True) -> dict[str, bytes]:
     """Files that stand for what the actions would make, to judge the planned machine by."""
-    return images.imagined(facts, place, everything) if "initramfs" in names else {}
+    found = images.imagined(facts, place, everything) if "initramfs" in names else {}
+    return {**found, **fallbacks.imagined(facts)} if "fallback-loader" in names else found
 
 
 def fault(build: Build, place: Tree, run: Run) -> str:
@@ -87,4 +90,6 @@ def fault(build: Build, place: Tree, run: Run) -> str:
     found = place.stat(build.beside)
     if found is None or found.kind != "file" or found.size == 0:
         return "the command ended well but made nothing"
+    if build.kind == "fallback-loader":
+        return fallbacks.fault(build, place)
     return images.fault(build, place) if build.kind == "initramfs" else menus.fault(build, place, run)

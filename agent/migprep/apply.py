@@ -409,6 +409,7 @@ class _Run:
         from migprep import actions
 
         where, made = self.place.base + step.path, self.place.base + build.beside
+        self._parents(os.path.dirname(step.path))
         self.book.say("INTENT", kind="build", step=step.number, path=step.path, temps=[build.beside, *build.litter])
         outcome = self._run(list(build.argv))
         fault = actions.fault(build, self.place, self.system.run)

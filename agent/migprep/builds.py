@@ -31,7 +31,7 @@ class Build(NamedTuple):
     argv: tuple[str, ...]
     litter: tuple[str, ...] = ()  # files that the command may leave behind
     space: int = 0  # bytes it may need in that folder
-    wanted: tuple[str, ...] = ()  # of an image: drivers that must be inside; of a menu: roots that it may name
+    wanted: tuple[str, ...] = ()  # drivers that must be in an image; roots that a menu may name; what a copy is of
 
     @property
     def command(self) -> str:

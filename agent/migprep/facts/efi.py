@@ -20,6 +20,8 @@ GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #: The fallback loader's name by architecture (UEFI specification 2.10, 3.5.1.1); virtual x86 machines have
 #: 64-bit firmware whatever the machine had before.
 FALLBACK = {"x86_64": "x64", "i686": "x64", "aarch64": "aa64", "riscv64": "riscv64"}
+#: Folders of loaders that find their menu wherever they are started from: its place is written into them.
+MOVABLE = ("debian", "ubuntu", "systemd")
 #: Where a capture keeps what a loader says of itself, instead of the loader.
 NAMES = "/migprep/loaders"
 
@@ -31,6 +33,13 @@ class Stub(NamedTuple):
     line: int
     folder: str  # lower case: debian
     uuid: str
+
+
+class Copy(NamedTuple):
+    """A file on the EFI system partition, and where else it is needed."""
+
+    source: str
+    path: str
 
 
 class Esp(NamedTuple):
@@ -70,6 +79,40 @@ class Esp(NamedTuple):
             lists = [one for one in self.files if one.endswith(f"/boot{arch}.csv") and not one.startswith("boot/")]
             return "" if lists else f"fb{arch}.efi finds no BOOT{arch.upper()}.CSV in any folder"
         return "" if f"boot/grub{arch}.efi" in self.files else f"no grub{arch}.efi beside it"
+
+    @property
+    def copies(self) -> tuple[Copy, ...]:
+        """What added to EFI/BOOT lets firmware without boot entries start the loader that there is; () for no way.
+
+        shim starts grub<arch>.efi, and mm<arch>.efi for its keys, beside it; GRUB and systemd-boot start alone, and
+        bootctl(1) makes that copy too. The loader that firmware starts comes last; nothing is replaced.
+        """
+        boot = self.fallback.rpartition("/")[2]
+        arch = boot[len("BOOT") : -len(".EFI")].lower()
+        shim, grub, keys = (f"{self._starter}/{name}{arch}.efi" for name in ("shim", "grub", "mm"))
+        wanted = [(keys, f"mm{arch}.efi"), (grub, f"grub{arch}.efi")]
+        if self.has_fallback:
+            wanted = wanted if self.dead_end.startswith("no grub") else []
+        elif shim in self.files:
+            wanted = [*wanted, (shim, boot)] if grub in self.files else []
+        else:
+            wanted = [(one, boot) for one in (grub, f"{self._starter}/systemd-boot{arch}.efi") if one in self.files]
+        folder = next((self.files[one].rpartition("/")[0] for one in self.files if one.startswith("boot/")), "")
+        return tuple(
+            Copy(self.files[one], f"{folder or self.files[one].rsplit('/', 2)[0] + '/BOOT'}/{name}")
+            for one, name in wanted
+            if one in self.files and f"boot/{name.lower()}" not in self.files
+        )
+
+    @property
+    def _starter(self) -> str:
+        """The folder, lower case, whose loader starts this machine and may be copied; "" when that is not known."""
+        found = sorted({name.split("/")[0] for name in self.files if name.split("/")[0] in MOVABLE})
+        return self.used if self.used in found else found[0] if len(found) == 1 and not self.used else ""
+
+    def key(self, path: str) -> str:
+        """A path as `files` and `names` have it: below EFI, in lower case."""
+        return "/".join(path.lower().rsplit("/", 2)[1:])
 
     @property
     def stale(self) -> tuple[str, ...]:

@@ -76,10 +76,11 @@ END
 }
 
 files() {  # every file that is the machine's own, with mode, owner and content
-  find /etc /boot /usr/local /usr/lib/systemd /usr/lib/udev /usr/lib/dracut /usr/share/initramfs-tools /lib/modprobe.d /srv /root /opt -xdev \
+  esp=$(findmnt -no TARGET /boot/efi)
+  find $esp /etc /boot /usr/local /usr/lib/systemd /usr/lib/udev /usr/lib/dracut /usr/share/initramfs-tools /lib/modprobe.d /srv /root /opt -xdev \
     ! -path '/etc/mtab' ! -path '/etc/resolv.conf' ! -path '/etc/machine-id' ! -path '/etc/lvm/cache/*' ! -path '/etc/lvm/archive*' ! -path '/etc/lvm/backup*' \
     \( -type l -printf 'l %m %u %g %p -> %l\n' -o -type d -printf 'd %m %u %g %p\n' -o -type f -printf 'f %m %u %g %s %p\n' \) | sort
-  find /etc /boot /usr/local /srv /root /opt -xdev -type f -print0 | sort -z | xargs -0 sha256sum
+  find $esp /etc /boot /usr/local /srv /root /opt -xdev -type f -print0 | sort -z | xargs -0 sha256sum
 }
 
 manifest() { tell manifest; files >manifest; say manifest; sha256sum <manifest >>said; say files; packed manifest; }
