@@ -74,6 +74,9 @@ if TYPE_CHECKING:
         licences as licences,
     )
     from migprep.facts import (
+        logins as logins,
+    )
+    from migprep.facts import (
         luks as luks,
     )
     from migprep.facts import (
@@ -425,6 +428,12 @@ class Facts:
         from migprep.facts import licences
 
         return licences.probe(self)
+
+    @fact
+    def logins(self) -> logins.Logins:
+        from migprep.facts import logins
+
+        return logins.probe(self)
 
     @fact
     def services(self) -> services.Services:

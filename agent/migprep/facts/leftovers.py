@@ -104,6 +104,14 @@ class Watchdog(NamedTuple):
         return self.module != "softdog"
 
 
+class Feeding(NamedTuple):
+    """The setting by which systemd itself feeds a watchdog."""
+
+    path: str
+    line: int
+    text: str
+
+
 class Leftovers(NamedTuple):
     """What serves this hardware alone."""
 
@@ -113,6 +121,7 @@ class Leftovers(NamedTuple):
     watchdogs: tuple[Watchdog, ...]
     has_guest_agent: bool
     kudzu: str  # what has kudzu started; it asks at the console about new hardware
+    fed_by_systemd: tuple[Feeding, ...] = ()  # at most one, and none where the timer is the kernel's own
 
 
 def probe(facts: Facts) -> Leftovers:
@@ -130,7 +139,7 @@ def probe(facts: Facts) -> Leftovers:
     )
     return Leftovers(
         tuple(_tools(place, services)), tarballs, hardware, tuple(watchdogs(place, services)), agent,
-        services.path("kudzu"),
+        services.path("kudzu"), tuple(fed_by_systemd(place)),
     )  # fmt: skip
 
 
@@ -164,3 +173,22 @@ def watchdog_module(place: Root) -> str:
             if name == "softdog" or re.fullmatch(r"[\w-]*(?:_?wdt|watchdog|_tco)", name):
                 return name
     return ""
+
+
+SYSTEMD = "systemd/system.conf"
+
+
+def fed_by_systemd(place: Root) -> Iterator[Feeding]:
+    """RuntimeWatchdogSec= as the last of the files that systemd-system.conf(5) lists says it, unless it is off."""
+    drop_ins: dict[str, str] = {}
+    for folder in ("/usr/lib", "/lib", "/run", "/etc"):
+        drop_ins.update((name, folder) for name in place.names(f"{folder}/{SYSTEMD}.d") if name.endswith(".conf"))
+    paths = [f"/etc/{SYSTEMD}", *(f"{drop_ins[name]}/{SYSTEMD}.d/{name}" for name in sorted(drop_ins))]
+    last = None
+    for path in paths:
+        text = root.text(place, path) or ""
+        # RuntimeWatchdogSec=30s
+        for found in re.finditer(r"(?m)^[ \t]*RuntimeWatchdogSec[ \t]*=[ \t]*(.*?)[ \t\r]*$", text):
+            last = Feeding(path, text.count("\n", 0, found.start(1)) + 1, found.group().strip()), found.group(1)
+    if last and last[1] not in ("", "0", "0s", "off", "no", "infinity") and watchdog_module(place) != "softdog":
+        yield last[0]
