@@ -1,10 +1,12 @@
-"""Fencing of a high-availability cluster: which agents cut off a node, and through whose hands."""
+"""High availability: which agents cut off a node, and what says that other machines write to the same disks."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from migprep import root
+from migprep.formats import columns
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,10 +47,20 @@ class Fence(NamedTuple):
         return bool(self.platform) and self.platform == platform
 
 
+class Shared(NamedTuple):
+    """One sign that a disk is written to by several machines."""
+
+    path: str
+    line: int
+    text: str
+    what: str
+
+
 class Cluster(NamedTuple):
-    """What cuts off a node that does not answer."""
+    """What cuts off a node that does not answer, and which disks the nodes share."""
 
     fences: tuple[Fence, ...]
+    shared: tuple[Shared, ...] = ()
 
 
 def probe(facts: Facts) -> Cluster:
@@ -62,4 +74,36 @@ def probe(facts: Facts) -> Cluster:
             if platform or agent.startswith(BOARDS):
                 line = (text or "").count("\n", 0, match.start()) + 1
                 found.setdefault(agent, Fence(agent, path, line, platform))
-    return Cluster(tuple(found.values()))
+    return Cluster(tuple(found.values()), tuple(shared(facts)))
+
+
+#: Filesystems that several machines mount from one disk.
+FILESYSTEMS = frozenset({"ocfs2", "gfs", "gfs2", "gpfs", "cvfs", "acfs"})
+# SBD_DEVICE="/dev/disk/by-id/scsi-1LIO-ORG_sbd;/dev/disk/by-id/scsi-1LIO-ORG_sbd2"
+SBD = (r"^[ \t]*SBD_DEVICE=[\"']?(?=/)", "nodes are cut off through messages on a disk that all have")
+LOCKED = r"^[ \t]*(?:use_lvmlockd[ \t]*=[ \t]*1|locking_type[ \t]*=[ \t]*3)\b"
+RESERVES = (r"\bfence_(?:scsi|mpath)\b", "SCSI reservations cut off the other nodes")
+#: (file, setting, what it means) of what is kept on, or said to, a disk that several machines have.
+SIGNS = (
+    ("/etc/sysconfig/sbd", *SBD),
+    ("/etc/default/sbd", *SBD),
+    ("/etc/lvm/lvm.conf", LOCKED, "a volume group may be shared"),
+    ("/etc/multipath.conf", r"^[ \t]*reservation_key[ \t]+\S", "SCSI reservations guard a disk that others have too"),
+    *((path, *RESERVES) for path in FILES),
+)
+
+
+def shared(facts: Facts) -> Iterator[Shared]:
+    """Shared filesystems in fstab, the settings of SIGNS, and the first finding of each. Raises Unreadable."""
+    for line in columns.parse(root.text(facts.root, "/etc/fstab") or ""):
+        fields = line.fields
+        if len(fields) > 2 and fields[2] in FILESYSTEMS:
+            what = f"{fields[1]} is a filesystem of several machines"
+            yield Shared("/etc/fstab", line.number, line.raw.strip(), what)
+    for path, sign, what in SIGNS:
+        text = root.text(facts.root, path) or ""
+        found = re.search(sign, text, re.MULTILINE)
+        if found:
+            start, end = text.rfind("\n", 0, found.start()) + 1, text.find("\n", found.end())
+            words = found.group() if path in FILES else text[start : end if end >= 0 else None]
+            yield Shared(path, text.count("\n", 0, found.start()) + 1, words.strip(), what)
