@@ -178,6 +178,25 @@ def test_a_boot_waits_for_its_place_and_a_name_for_its_holder(tmp_path: Path, mo
     assert events == ["second ends", "third"]
 
 
+def test_who_waits_for_a_place_comes_before_who_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    events = []
+
+    def waiter() -> None:
+        with cache.slot():
+            events.append("waiter")
+
+    waiting = threading.Thread(target=waiter)
+    with cache.slot():
+        with cache.slot():
+            waiting.start()
+            waiting.join(0.5)
+        with cache.slot():
+            events.append("back again")
+    waiting.join(5)
+    assert events == ["waiter", "back again"]
+
+
 def test_a_name_that_another_run_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
     told = threading.Event()

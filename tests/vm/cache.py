@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import command
@@ -81,8 +81,10 @@ def lock(name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None
 
 @contextmanager
 def slot() -> Iterator[None]:
-    """Wait for one of the host's places for a boot, and hold it."""
-    with _held([f"slot.{number}" for number in range(BOOTS)], lambda: None):
+    """Wait for one of the host's places for a boot, and hold it; who waits comes before who comes back."""
+    with ExitStack() as held:
+        with _held(["turn"], lambda: None):
+            held.enter_context(_held([f"slot.{number}" for number in range(BOOTS)], lambda: None))
         yield
 
 
