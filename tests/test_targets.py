@@ -67,3 +67,11 @@ def test_a_map_of_addresses_that_is_none_is_refused(macs: object) -> None:
     content["nic"] = {**content["nic"], "macs": macs}
     with pytest.raises(TargetError, match="nic: macs: must map addresses"):
         targets.parse(content, "site.yaml")
+
+
+def test_two_cards_do_not_get_one_address() -> None:
+    content = _content()
+    macs = {"52:54:00:1a:b0:01": "0a:00:00:00:00:07", "52:54:00:1a:b0:02": "0a:00:00:00:00:07"}
+    content["nic"] = {**content["nic"], "macs": macs}
+    with pytest.raises(TargetError, match="two cards would get the same address"):
+        targets.parse(content, "site.yaml")

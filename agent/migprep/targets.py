@@ -36,6 +36,14 @@ class Nic(NamedTuple):
         """Whether the new address of every one of `macs` is known."""
         return bool(macs) and all(one in self.macs for one in macs)
 
+    def finds(self, macs: tuple[str, ...]) -> bool:
+        """Whether what asks for any of `macs` still finds a card there: its new address is among them."""
+        return any(self.macs.get(one) in macs for one in macs)
+
+    def expects(self, mac: str) -> bool:
+        """Whether `mac` is the new address of a card."""
+        return mac in self.macs.values()
+
 
 class Video(NamedTuple):
     """The display: kernel DRM drivers, and X drivers that work there; empty when there is none."""
@@ -97,6 +105,8 @@ def _part(kind: type, value: object, where: str) -> object:
         raise TargetError(
             f"{where}: macs: must map addresses like '52:54:00:1a:b0:01' (quoted, small letters) to new ones"
         )
+    if len(set(macs.values())) < len(macs):
+        raise TargetError(f"{where}: macs: two cards would get the same address")
     try:
         return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
     except TypeError as error:

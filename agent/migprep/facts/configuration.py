@@ -96,7 +96,7 @@ class Configuration(NamedTuple):
     @property
     def asked_macs(self) -> tuple[str, ...]:
         """The addresses that it asks for, each once."""
-        return tuple(dict.fromkeys(self.selection.macs + self.selection.permanent_macs))
+        return self.selection.asked_macs
 
     @property
     def hardware(self) -> str:

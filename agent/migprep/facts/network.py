@@ -34,6 +34,8 @@ class Nic(Protocol):
     def drivers(self) -> tuple[str, ...]: ...
     @property
     def keeps_mac(self) -> bool: ...
+    @property
+    def macs(self) -> dict[str, str]: ...
 
 
 class Pin(NamedTuple):
@@ -42,14 +44,15 @@ class Pin(NamedTuple):
     by: str  # link, rule, policy, or the tool that renames: ifcfg, netplan, ifupdown, kernel
     path: str
     line: int
-    macs: bool  # it finds the card by its address
+    macs: tuple[str, ...]  # it finds the card by one of these addresses
     drivers: tuple[str, ...] = ()  # it asks for one of these drivers too
     place: str = ""  # it asks for this place too
     anything: bool = False  # it takes any card
 
-    def holds_on(self, nic: Nic) -> bool:
-        """Whether it finds the card on the target."""
-        if self.place or (not self.anything and not (self.macs and nic.keeps_mac)):
+    def holds_on(self, nic: Nic, mac: str) -> bool:
+        """Whether it finds the card with the address `mac` on the target."""
+        addressed = bool(self.macs) and (nic.keeps_mac or nic.macs.get(mac) in self.macs)
+        if self.place or not (self.anything or addressed):
             return False
         return not self.drivers or any(one in each.split("|") for one in self.drivers for each in nic.drivers)
 
@@ -65,6 +68,7 @@ class Card(NamedTuple):
     eth_cards: int  # how many cards have a name of the kernel's own kind, eth0 …
     name_is_claimed: bool  # a rule keeps its name for another card, and the generator gives the next one
     has_own_mac: bool  # no other card has its address
+    other_macs: frozenset[str]  # addresses that other devices here have
     version: int  # of systemd
     defaults: tuple[str, ...]  # what the .link file that counts now sets beside the name
     automatic: bool  # NetworkManager gives an address to cards that nothing is configured for
@@ -105,7 +109,7 @@ class Card(NamedTuple):
 
     def name_changes_on(self, nic: Nic) -> bool:
         """Whether it surely or possibly has another name on a target with such cards."""
-        if any(pin.holds_on(nic) for pin in self.pins):
+        if any(pin.holds_on(nic, self.mac) for pin in self.pins):
             return False
         if not self.alone or self.name_is_claimed:
             return True
@@ -225,6 +229,15 @@ class Card(NamedTuple):
             and not self.by_alternative
             and re.match(r"[A-Za-z0-9_.-]{1,15}$", self.name) is not None
         )
+
+    def can_be_pinned_on(self, nic: Nic) -> bool:
+        """Whether such a file holds on the target: the address moves along, or the new one is known and free here."""
+        new = nic.macs.get(self.mac, "")
+        return self.can_be_pinned and new not in self.other_macs and (nic.keeps_mac or bool(new))
+
+    def macs_on(self, nic: Nic) -> tuple[str, ...]:
+        """The address that ties its name here, and the one that does so on the target."""
+        return tuple(dict.fromkeys((self.mac, nic.macs.get(self.mac, self.mac))))
 
     @property
     def uses_link(self) -> bool:
@@ -440,6 +453,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
     automatic = bool(tree.names("/etc/NetworkManager")) and enabled(tree, "NetworkManager.service")
     eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
     standing = _standing(configurations, interfaces)
+    macs = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac) if mac}
     cards = []
     for device in interfaces.cards:
         own = tuple(one for one in configurations if device.name in one.devices or device.name in one.uses)
@@ -455,6 +469,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 eth_cards=eth_cards,
                 name_is_claimed=udev.generates_rules and any(rule.name == device.name for rule in udev.naming_rules),
                 has_own_mac=device.name not in shared,
+                other_macs=frozenset(macs - {device.mac, device.permanent_mac}),
                 version=udev.version,
                 defaults=link[0].kept if link else (),
                 automatic=automatic,
@@ -463,12 +478,11 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
             )
         )
     early = _early(tree) if any(one.tool == "kernel" and one.selection.names for one in configurations) else ""
-    here = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac)}
     return Network(
         cards=tuple(cards),
         configurations=configurations,
-        stale_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac not in here),
-        address_rules=tuple(rule for rule in udev.naming_rules if rule.mac and rule.mac in here),
+        stale_rules=tuple(rule for rule in udev.naming_rules if rule.macs and not macs & {*rule.macs}),
+        address_rules=tuple(rule for rule in udev.naming_rules if macs & {*rule.macs}),
         slot_names=tuple(_slot_names(udev, cards)),
         early=early,
         carried=_carried(tree) if early == "dracut" else "",
@@ -561,19 +575,18 @@ def _pins(
 ) -> Iterable[Pin]:
     for rule in udev.naming_rules:
         if rule.name == device.name and (rule.means(device) or (rule.is_slot_bound and not rule.mac)):
-            yield Pin(
-                "rule", rule.path, rule.line, bool(rule.mac), rule.drivers, rule.place if rule.is_slot_bound else ""
-            )
+            yield Pin("rule", rule.path, rule.line, rule.macs, rule.drivers, rule.place if rule.is_slot_bound else "")
     for link in udev.link_of(device):
         chosen = link.selection
         policies = set(link.policies) & {"onboard", "slot", "path", "mac", "database"} if by_place else set()
         if link.name == device.name and not policies:
             anything = not chosen.by_mac and not chosen.places and set(chosen.originals) <= {"*", "en*", "eth*", "e*"}
-            yield Pin("link", link.path, link.line, chosen.by_mac, chosen.drivers, ", ".join(chosen.places), anything)
+            places = ", ".join(chosen.places)
+            yield Pin("link", link.path, link.line, chosen.asked_macs, chosen.drivers, places, anything)
         elif device.scheme == "mac" and "mac" in link.policies and not chosen.places:
-            yield Pin("policy", link.path, 0, True)
+            yield Pin("policy", link.path, 0, (device.mac,))
     for one in configurations:
         if one.given_name == device.name and one.selection.by_mac and (one.tool != "ifcfg" or net_ifcfg.renames(tree)):
             named = one._replace(selection=one.selection._replace(names=()))
             if named.selection.means(device):
-                yield Pin(one.tool, one.path, one.line, True, one.selection.drivers)
+                yield Pin(one.tool, one.path, one.line, one.asked_macs, one.selection.drivers)

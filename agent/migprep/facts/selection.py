@@ -75,6 +75,11 @@ class Selection(NamedTuple):
         return bool(self.macs or self.permanent_macs)
 
     @property
+    def asked_macs(self) -> tuple[str, ...]:
+        """The addresses that are asked for, each once."""
+        return tuple(dict.fromkeys(self.macs + self.permanent_macs))
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is asked for, which selects no device unless `everything` says so."""
         return not (any(self[:7]) or self.everything)

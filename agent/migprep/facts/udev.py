@@ -64,11 +64,15 @@ class Rule(NamedTuple):
         return ""
 
     @property
+    def macs(self) -> tuple[str, ...]:
+        """The addresses of which it asks for one, in the kernel's form."""
+        asked = self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")[:1]
+        return tuple(filter(None, (selection.mac(word) for value in asked for word in value.split("|"))))
+
+    @property
     def mac(self) -> str:
-        """The address that it asks for, in the kernel's form; "" for none."""
-        return next(
-            (selection.mac(value) for value in self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")), ""
-        )
+        """The first address that it asks for; "" for none."""
+        return next(iter(self.macs), "")
 
     @property
     def is_slot_bound(self) -> bool:
