@@ -51,12 +51,25 @@ def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Ru
         "schema": SCHEMA,
         "tool": {"name": "migprep", "version": migprep.__version__, "rules": digest(rules)},
         "host": host,
-        "run": {"started": run.started, "seconds": run.seconds, "root": run.root, "complete": not gaps, "gaps": gaps},
+        "run": {
+            "started": run.started,
+            "seconds": run.seconds,
+            "root": run.root,
+            "complete": not gaps,
+            "gaps": gaps,
+            **searched(facts),
+        },
         "targets": [_target(one, by_id) for one in judged],
         "results": [_result(result, by_id[result.rule], family) for one in judged for result in one.results],
         "waivers": list(run.waivers),
         "inventory": stock,
     }
+
+
+def searched(facts: Facts) -> dict[str, int | None]:
+    """How many files of the whole disk were opened in search of device names; None where that was not asked for."""
+    scan = facts.scan
+    return {} if isinstance(scan, Unknown) else {"searched": scan.files if scan.asked else None}
 
 
 def digest(rules: Sequence[Rule]) -> str:

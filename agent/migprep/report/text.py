@@ -109,7 +109,17 @@ def wrap(words: str, first: str = "", later: str = "", width: int = WIDTH) -> li
 
 
 def _head(document: Item, style: Style) -> list[str]:
-    return wrap(shown(f"{name(document)}: {system(document)}"), "", "  ")
+    words = [shown(f"{name(document)}: {system(document)}"), search(document["run"])]
+    return [line for one in words if one for line in wrap(one, "", "  ")]
+
+
+def search(run: Item) -> str:
+    """Whether the whole disk was searched for device names; older reports do not tell."""
+    if "searched" not in run:
+        return ""
+    if run["searched"] is None:
+        return "Device names: searched in what starts by itself; --scan searches the disk."
+    return f"Device names: searched in {run['searched']:,} files of the whole disk ({run['seconds']:.1f} s in all)."
 
 
 def name(document: Item) -> str:
