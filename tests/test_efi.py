@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprep.facts import Facts, efi
+from migprep.facts import Facts, efi, nvram
 from migprep.formats import pe
 from migprep.root import Files
 
@@ -58,8 +60,12 @@ def test_sections_are_found() -> None:
 def test_any_bytes_are_read(content: bytes) -> None:
     pe.sections(content)
     pe.sections(b"MZ" + content)
-    efi.loader_of(content)
-    assert efi.loader_of(option("\\EFI\\debian\\shimx64.efi") + content) == "\\EFI\\debian\\shimx64.efi"
+    nvram.loader_of(content)
+    nvram.title_of(content)
+    nvram.subject(content)
+    for certificate in nvram.certificates(nvram.X509 + content):
+        nvram.subject(certificate)
+    assert nvram.loader_of(option("\\EFI\\debian\\shimx64.efi") + content) == "\\EFI\\debian\\shimx64.efi"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_the_menu_that_firmware_leads_to() -> None:
 
 def test_the_folder_that_started_the_machine_decides() -> None:
     lost = b"search --no-floppy --fs-uuid --set=dev 11111111-0000\nset prefix=($dev)/grub2\nconfigfile $prefix/grub.cfg\n"
-    variable = f"{efi.VARIABLES}/%s-{efi.GLOBAL}"
+    variable = f"{nvram.VARIABLES}/%s-{nvram.GLOBAL}"
     files: dict[str, bytes | str] = {
         "/boot/efi/EFI/fedora/grub.cfg": lost,
         "/boot/efi/EFI/old/grub.cfg": lost.replace(b"1111-", b"2222-").replace(b"grub2", b"boot/grub"),
@@ -101,6 +107,41 @@ def test_the_folder_that_started_the_machine_decides() -> None:
     }
     loader = Facts(Files(files)).bootloader
     assert loader.esp.used == "fedora" and loader.path == "/boot/grub2/grub.cfg"
+
+
+def test_what_firmware_remembers_is_told_in_its_order() -> None:
+    variable = f"{nvram.VARIABLES}/%s-{nvram.GLOBAL}"
+    network = option("").replace(b"\x04\x04", b"\x03\x0b")
+    root = Files({
+        variable % "BootOrder": bytes(4) + bytes.fromhex("0200 0a00 0900"), variable % "BootCurrent": bytes(4) + b"\2\0",
+        variable % "Boot0002": bytes(4) + option("\\EFI\\debian\\shimx64.efi"),
+        variable % "Boot000A": bytes(4) + network,
+    })  # fmt: skip
+    assert nvram.entries(root) == (
+        nvram.BootEntry("0002", "debian", "\\EFI\\debian\\shimx64.efi", True),
+        nvram.BootEntry("000A", "debian", "", False),
+    )
+    assert nvram.entries(Files({})) == ()
+
+
+def test_keys_that_secure_boot_trusts_have_names(tmp_path: Path) -> None:
+    """Read from the kernel's mirror of shim's list, else from the variable that older kernels have alone."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed here")
+    lists = []
+    for name in ("Distribution CA", "lab module signing"):
+        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-outform", "DER"]
+        made = subprocess.run(
+            [*argv, "-subj", f"/O=Lab/CN={name}", "-keyout", str(tmp_path / "key")], capture_output=True, check=True
+        ).stdout
+        sizes = [(44 + len(made)), 0, 16 + len(made)]
+        lists.append(nvram.X509 + b"".join(one.to_bytes(4, "little") for one in sizes) + bytes(16) + made)
+    given = b"".join(lists)
+    secure = {f"{nvram.VARIABLES}/SecureBoot-{nvram.GLOBAL}": bytes(4) + b"\1"}
+    for place in ({nvram.MOK: given}, {f"{nvram.VARIABLES}/MokListRT-{nvram.SHIM}": bytes(4) + given}):
+        found = Facts(Files({**secure, **place})).firmware
+        assert (found.secure_boot, found.trusted) == (True, "Distribution CA, lab module signing")
+    assert Facts(Files(secure)).firmware.trusted == "no key but firmware's own"
 
 
 @pytest.mark.skipif(not GRUB.exists(), reason="no signed GRUB is installed here")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
+from migprep.facts import nvram
 from migprep.facts.block import Block
 from migprep.model import Unknown
 from migprep.root import Root
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from migprep.facts import Facts
 
 ESPS = ("/boot/efi", "/efi", "/boot")
-VARIABLES = "/sys/firmware/efi/efivars"
-#: The namespace of the variables that the UEFI specification itself defines (2.10, 3.3).
-GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #: The fallback loader's name by architecture (UEFI specification 2.10, 3.5.1.1); virtual x86 machines have
 #: 64-bit firmware whatever the machine had before.
 FALLBACK = {"x86_64": "x64", "i686": "x64", "aarch64": "aa64", "riscv64": "riscv64"}
@@ -178,7 +176,7 @@ def _read(root: Root, place: str, names: dict[str, str], machine: str) -> Esp:
     said = {name: _name(root, path) for name, path in names.items() if name.endswith(".efi")} if is_uefi else {}
     menus: list[str] = []
     stubs: list[Stub] = []
-    used = started_from(root) if is_uefi else ""
+    used = nvram.started_from(root) if is_uefi else ""
     for name in sorted(names, key=lambda one: (not one.startswith(f"{used}/"), one)) if is_uefi else ():
         if name.endswith("/grub.cfg"):
             text = files.text(root, names[name]) or ""
@@ -251,32 +249,3 @@ def _led_to(text: str, path: str) -> str:
         return ""
     folder = found.group("folder").rstrip("/")
     return f"/boot/{folder.rpartition('/')[2]}/grub.cfg"
-
-
-def started_from(root: Root) -> str:
-    """The folder of the loader that this boot began with, lower case; "" when firmware does not tell."""
-    current = files.read(root, f"{VARIABLES}/BootCurrent-{GLOBAL}", 64) or b""
-    if len(current) < 6:  # four bytes of attributes stand before every variable's data
-        return ""
-    number = int.from_bytes(current[4:6], "little")
-    path = loader_of((files.read(root, f"{VARIABLES}/Boot{number:04X}-{GLOBAL}", 65536) or b"")[4:])
-    parts = path.lower().strip("\\").split("\\")
-    return parts[1] if len(parts) == 3 and parts[0] == "efi" and parts[1] != "boot" else ""
-
-
-def loader_of(option: bytes) -> str:
-    r"""The file that a load option starts (UEFI 2.10, 3.1.3): \EFI\debian\shimx64.efi; "" for another kind."""
-    length = int.from_bytes(option[4:6], "little")
-    at = 6
-    while at + 2 <= len(option) and option[at : at + 2] != b"\0\0":  # its description, UCS-2
-        at += 2
-    at += 2
-    end = min(at + length, len(option))
-    while at + 4 <= end:
-        size = int.from_bytes(option[at + 2 : at + 4], "little")
-        if size < 4:
-            return ""
-        if option[at : at + 2] == b"\x04\x04":  # a media device path of kind file path
-            return option[at + 4 : at + size].decode("utf-16-le", "replace").rstrip("\0")
-        at += size
-    return ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from migprep import root as files
-from migprep.model import Undetermined
+from migprep.facts import nvram
+from migprep.model import Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
 
 EFI = "/sys/firmware/efi"
-SECURE_BOOT = f"{EFI}/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
 class Firmware(NamedTuple):
@@ -18,11 +18,19 @@ class Firmware(NamedTuple):
 
     kind: str
     secure_boot: bool
+    keys: tuple[str, ...] | Unknown = ()  # whom Secure Boot trusts beside firmware's own keys, by name
 
     @property
     def is_uefi(self) -> bool:
         """Started by UEFI."""
         return self.kind == "uefi"
+
+    @property
+    def trusted(self) -> str:
+        """Those keys as people say them."""
+        if isinstance(self.keys, Unknown):
+            return "keys that only root may read"
+        return ", ".join(self.keys) or "no key but firmware's own"
 
     @property
     def shown(self) -> str:
@@ -35,7 +43,10 @@ def probe(facts: Facts) -> Firmware:
     if not files.is_dir(facts.root, "/sys/firmware"):
         raise Undetermined("no /sys/firmware: which firmware boots this machine cannot be told")
     if files.is_dir(facts.root, EFI):
-        # An EFI variable is four bytes of attributes, then its data.
-        state = files.read(facts.root, SECURE_BOOT, 64) or b""
-        return Firmware("uefi", state[4:5] == b"\1")
+        if nvram.variable(facts.root, "SecureBoot")[:1] != b"\1":
+            return Firmware("uefi", False)
+        try:
+            return Firmware("uefi", True, nvram.keys(facts.root))
+        except files.Unreadable as error:
+            return Firmware("uefi", True, Unknown(str(error)))
     return Firmware("bios", False)

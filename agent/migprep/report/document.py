@@ -412,6 +412,9 @@ def _cpu(facts: Facts) -> dict[str, object] | None:
 
 def _machine(facts: Facts) -> dict[str, object]:
     """What the one who creates the target must give it; null for what could not be read, "" for what is not set."""
+    from migprep.facts import guarded, nvram
+
+    entries = guarded(lambda: nvram.entries(facts.root), "boot entries")
     return {
         "model": told(lambda: facts.identity.model),
         "uuid": told(lambda: facts.identity.uuid),
@@ -419,4 +422,5 @@ def _machine(facts: Facts) -> dict[str, object]:
         "memory": told(lambda: facts.identity.memory),
         "clock": told(lambda: "localtime" if facts.clock.is_local else "utc"),
         "boots_from": told(lambda: [one.name for one in facts.storage.boot_disks]),
+        "boot_entries": None if isinstance(entries, Unknown) else [one._asdict() for one in entries],
     }

@@ -61,8 +61,14 @@ def _target(document: dict[str, Any]) -> list[tuple[str, ...]]:
         ("system UUID", machine.get("uuid")),
         ("serial number", machine.get("serial")),
         ("model today", machine.get("model")),
+        *((f"boot entry {one['number']} today", _entry(one)) for one in machine.get("boot_entries") or ()),
     )
     return [(name, plain(UNKNOWN if value in (None, "") else value)) for name, value in rows]
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    """What firmware's boot entry starts; the entry stays behind."""
+    return f"{entry['title']}: {entry['loader'] or 'no file'}{' (started this machine)' if entry['is_current'] else ''}"
 
 
 def _disks(document: dict[str, Any]) -> list[str]:
