@@ -59,6 +59,26 @@ def test_the_sheet_tells_what_the_target_needs() -> None:
     assert "watchdog starts" in after and "watchdog starts" not in before
 
 
+def test_the_sheet_tells_how_the_network_is_built() -> None:
+    lan = "auto eth0\niface eth0 inet dhcp\nauto br0\niface br0 inet static\n bridge_ports eth0\n address 10.0.2.40/24\n" \
+        " gateway 10.0.2.2\n dns-nameservers 10.0.2.3 10.0.2.4\n mtu 9000\n"  # fmt: skip
+    lease = 'lease {\n  interface "eth0";\n  fixed-address 10.0.2.15;\n  option dhcp-server-identifier 10.0.2.2;\n}\n'
+    ifup = {"/usr/sbin/ifup": "", "/etc/network/interfaces": lan}
+    sheet = md.render(_document(**ifup, **{"/var/lib/dhcp/dhclient.leases": lease}))
+    for line in (
+        "| eth0 | dhcp: 10.0.2.15 from 10.0.2.2 for MAC address | none | none | none | usual | none | none | ifupdown: /etc/network/interfaces:2 |",
+        "| br0 | static | 10.0.2.40/24 | 10.0.2.2 | 10.0.2.3, 10.0.2.4 | 9000 | eth0 | none | ifupdown: /etc/network/interfaces:4 |",
+    ):
+        assert line in sheet, sheet
+
+
+def test_a_network_that_is_not_known_or_not_there() -> None:
+    assert "None is brought up at boot." in md.render(_document())
+    report = _document()
+    report["inventory"]["network"] = None
+    assert "The network configuration is not known." in md.render(report)
+
+
 def test_no_text_of_the_machine_is_markup() -> None:
     sheet = md.render(_document(**{"/etc/hostname": "a|b`c<script>\n"}))
     assert "<b>" not in sheet and "<script>" not in sheet and r"\<b\>DL380" in sheet

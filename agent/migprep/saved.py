@@ -29,6 +29,16 @@ _LINK = {
     "symptom?": str,
     "findings": [str],
 }
+_WORDS = (None, [str])
+_NIC = {
+    "name": str, "mac": str, "driver": str, "addresses": _WORDS, "configured_by": (None, str), "gateways?": _WORDS,
+    "place?": str, "carries?": _WORDS,
+    "lease?": (None, {"address": str, "server": str, "identity": str}),
+}  # fmt: skip
+_NETWORK = {
+    "name": str, "configured_by": str, "configured_in": str, "method": str, "addresses": [str], "gateway": str,
+    "dns": [str], "mtu": int, "stands_on": [str], "below": [str],
+}  # fmt: skip
 _CHANGE = {"path": str, "rules": [str], "diff": str}
 #: The schema, as far as it is relied on: a type, types, a set of words, a list, a mapping; `?` may be absent.
 SHAPE = {
@@ -52,7 +62,8 @@ SHAPE = {
          "expires": str, "state": frozenset({"used", "unused", "expired"})},
     ],
     "inventory": {
-        "disks": (None, [dict]), "filesystems": (None, [dict]), "nics": (None, [dict]), "cpu": (None, dict),
+        "disks": (None, [dict]), "filesystems": (None, [dict]), "nics": (None, [_NIC]), "network?": (None, [_NETWORK]),
+        "cpu": (None, dict), "machine?": {"boots_from?": (None, [str])},
     },
 }  # fmt: skip
 

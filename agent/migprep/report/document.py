@@ -287,6 +287,7 @@ def inventory(facts: Facts) -> dict[str, object]:
         "filesystems": _filesystems(facts),
         "references": _references(facts),
         "nics": _nics(facts),
+        "network": _network(facts),
         "cpu": _cpu(facts),
         "machine": _machine(facts),
     }
@@ -385,6 +386,28 @@ def _configured(card: Card | None, unknown: bool) -> dict[str, object]:
         "dns": list(card.dns),
         "carries": list(card.above),
     }
+
+
+def _network(facts: Facts) -> list[dict[str, object]] | None:
+    """What is brought up at boot, on cards and on what stands on them: each as its own tool has it."""
+    network = facts.network
+    if isinstance(network, Unknown):
+        return None
+    return [
+        {
+            "name": one.device,
+            "configured_by": one.tool,
+            "configured_in": one.where,
+            "method": one.method,
+            "addresses": list(one.addresses),
+            "gateway": one.gateway,
+            "dns": list(one.dns),
+            "mtu": one.mtu,
+            "stands_on": list(one.uses),
+            "below": list(one.over),
+        }
+        for one in network.in_use
+    ]
 
 
 def _lease(facts: Facts, name: str) -> dict[str, str] | None:

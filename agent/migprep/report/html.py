@@ -155,6 +155,10 @@ def _inventory(inventory: Item) -> list[Item]:
         _table("Disks", inventory["disks"], ("name", "size", "bus", "driver", "model")),
         _table("Filesystems", inventory["filesystems"], ("device", "type", "uuid", "label", "size")),
         _table("Network cards", inventory["nics"], ("name", "mac", "driver", "addresses", "gateways", "configured_by")),
+        _table(
+            "Network configuration", inventory.get("network"),
+            ("name", "method", "addresses", "gateway", "dns", "configured_by", "configured_in"),
+        ),
         _table("Processor", [inventory["cpu"]] if inventory["cpu"] else None, ("vendor", "model", "count", "level")),
     ]
 

@@ -18,6 +18,7 @@ def render(document: dict[str, Any]) -> str:
     lines = [f"# {plain(document['host']['name'] or 'This machine')}: hand-over sheet", "", *_head(document), ""]
     lines += ["## Create the target with", "", *_table(("what", "as on the source"), _target(document)), ""]
     lines += ["### Disks, in this order", "", *_disks(document), "", "### Network cards", "", *_cards(document), ""]
+    lines += ["### Network configuration", "", *_network(document), ""]
     for target in document["targets"]:
         lines += _part(document, target)
     return "\n".join(lines).rstrip() + "\n"
@@ -94,12 +95,43 @@ def _cards(document: dict[str, Any]) -> list[str]:
         return [f"The cards are {UNKNOWN}."]
     rows = [
         (
-            plain(one["name"]), plain(one["mac"]), plain(", ".join(one["addresses"] or []) or "none"),
-            plain(", ".join(one["gateways"] or []) or "none"), plain(one["configured_by"] or "nothing"),
+            plain(one["name"]), plain(one["mac"]), plain(one["driver"] or UNKNOWN), plain(one.get("place") or "none"),
+            _listed(one["addresses"]), _listed(one.get("gateways")), plain(one["configured_by"] or "nothing"),
+            _listed(one.get("carries")),
         )
         for one in cards
     ]  # fmt: skip
-    return _table(("today", "MAC address", "addresses", "gateway", "configured by"), rows)
+    head = ("today", "MAC address", "driver", "place", "addresses", "gateway", "configured by", "carries")
+    return _table(head, rows)
+
+
+def _network(document: dict[str, Any]) -> list[str]:
+    settings = document["inventory"].get("network")
+    if not settings:
+        return [f"The network configuration is {UNKNOWN}." if settings is None else "None is brought up at boot."]
+    leases = {one["name"]: one.get("lease") for one in document["inventory"]["nics"] or []}
+    rows = [
+        (
+            plain(one["name"]), _method(one, leases.get(one["name"])), _listed(one["addresses"]),
+            plain(one["gateway"] or "none"), _listed(one["dns"]), plain(one["mtu"] or "usual"),
+            _listed(one["stands_on"]), _listed(one["below"]),
+            plain(f"{one['configured_by']}: {one['configured_in']}"),
+        )
+        for one in settings
+    ]  # fmt: skip
+    return _table(("interface", "how", "addresses", "gateway", "DNS", "MTU", "on", "below", "who and where"), rows)
+
+
+def _method(setting: dict[str, Any], lease: dict[str, str] | None) -> str:
+    if setting["method"] != "dhcp" or not lease:
+        return plain(setting["method"])
+    server = f" from {lease['server']}" if lease["server"] else ""
+    identity = f" for {lease['identity']}" if lease["identity"] else ""
+    return plain(f"dhcp: {lease['address']}{server}{identity}")
+
+
+def _listed(words: list[str] | None) -> str:
+    return plain(", ".join(words or []) or "none")
 
 
 def _part(document: dict[str, Any], target: dict[str, Any]) -> list[str]:
