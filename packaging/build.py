@@ -8,16 +8,21 @@ What git tracks is copied to a folder of its own, each file dated like the commi
     onefile       zig, fetched by pip; dpkg-dev, make, binutils, xz-utils (Debian): its own interpreter, five minutes once
     static        dpkg-deb, rpmbuild: the one file as migprep-static for old package tools
     zipapp        pip, to fetch the pure-Python libraries that packaging/zipapp/requirements.txt pins by hash
+    collection    python3-yaml: packaging/ansible as ansible-galaxy installs it
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -208,6 +213,48 @@ def static(made: Stage) -> None:
     run(argv, made.folder, **SYSTEM, SOURCE_DATE_EPOCH=str(made.epoch))
 
 
+def collection(made: Stage) -> None:
+    """For ansible-galaxy: the Ansible collection, with what its links lead to.
+
+    The two lists are what `ansible-galaxy collection build` writes, which takes names in the order of the folder and
+    dates them by the clock (https://docs.ansible.com/ansible/latest/dev_guide/collections_galaxy_meta.html).
+    """
+    import yaml
+
+    tree = made.folder / "packaging/ansible"
+    facts = {**yaml.safe_load((tree / "galaxy.yml").read_text()), "version": made.version}
+    files: dict[str, bytes | None] = {
+        str(path.relative_to(tree)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(tree.rglob("*")) if path.name != "galaxy.yml"
+    }  # fmt: skip
+    listed = _json({"files": [_entry(".", None), *(_entry(*one) for one in files.items())], "format": 1})
+    about = {"dependencies": {}, "documentation": None, "homepage": None, "issues": None, "license_file": None, **facts}
+    about["description"] = " ".join(about["description"].split())
+    manifest = _json({"collection_info": about, "file_manifest_file": _entry("FILES.json", listed), "format": 1})
+    name = f"{facts['namespace']}-{facts['name']}-{made.version}.tar.gz"
+    with (
+        (made.output / name).open("wb") as stream,
+        gzip.GzipFile("", "wb", 9, stream, mtime=made.epoch) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for path, content in {"MANIFEST.json": manifest, "FILES.json": listed, **files}.items():
+            entry = tarfile.TarInfo(path)
+            entry.mtime, entry.mode = made.epoch, 0o755 if content is None else 0o644
+            entry.type, entry.size = (tarfile.DIRTYPE, 0) if content is None else (tarfile.REGTYPE, len(content))
+            archive.addfile(entry, io.BytesIO(content or b""))
+
+
+def _entry(path: str, content: bytes | None) -> dict[str, object]:
+    """One line of a collection's lists; a folder has no sum."""
+    digest = None if content is None else hashlib.sha256(content).hexdigest()
+    words = {"chksum_type": digest and "sha256", "chksum_sha256": digest, "format": 1}
+    return {"name": path, "ftype": "dir" if content is None else "file", **words}
+
+
+def _json(document: object) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
 def _copy(made: Stage, name: str) -> Path:
     """A copy of the clean copy, for a tool that writes into its folder or wants a certain name."""
     tree = Path(tempfile.mkdtemp(dir=made.folder.parent)) / name
@@ -221,7 +268,7 @@ def _keep(made: Stage, packages: object) -> None:
 
 
 KINDS: dict[str, Callable[[Stage], None]] = {
-    one.__name__: one for one in (wheel, sdist, deb, rpm, zipapp, onefile, static)
+    one.__name__: one for one in (wheel, sdist, deb, rpm, zipapp, onefile, static, collection)
 }  # fmt: skip
 
 

@@ -1,0 +1,31 @@
+# A small fleet in network namespaces: $WORK, $KEY and the layers of each host are given; all of it ends with this script.
+# Sourced with mounts, network and processes of its own; host NAME NUMBER LAYERS MACHINE starts one at 192.0.2.NUMBER.
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /run
+export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+ip link set lo up
+ip link add lan type bridge
+ip addr add 192.0.2.1/24 dev lan
+ip link set lan up
+
+wired() {
+    ip netns add "$1"
+    ip link add "to-$1" type veth peer name eth0 netns "$1"
+    ip link set "to-$1" master lan up
+    ip -n "$1" link set lo up
+    ip -n "$1" addr add "192.0.2.$2/24" dev eth0
+    ip -n "$1" link set eth0 up
+}
+
+host() {
+    wired "$1" "$2"
+    mkdir "$WORK/$1" "$WORK/$1/upper" "$WORK/$1/work" "$WORK/$1/tree"
+    ip netns exec "$1" unshare --mount --uts --ipc --pid --fork --kill-child --propagation private \
+        sh -eu "$WORK/machine.sh" "$1" "$2" "$3" "$4" >"$WORK/$1/log" 2>&1 &
+    for turn in $(seq 50); do
+        if ssh -F "$WORK/ssh_config" "192.0.2.$2" true 2>"$WORK/$1/ssh.log"; then return 0; fi
+        sleep 0.2
+    done
+    cat "$WORK/$1/log" "$WORK/$1/ssh.log"
+    return 1
+}
