@@ -188,7 +188,7 @@ def clone(folder: Path) -> Path:
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     need("git", "dpkg-buildpackage", "dh_python3", "rpmbuild")
-    kinds = ["wheel", "sdist", "deb", "rpm", "zipapp"]
+    kinds = ["wheel", "sdist", "deb", "rpm", "zipapp", "collection"]
     first = build(tmp_path / "first", *kinds, source=clone(tmp_path / "a"))
     second = build(tmp_path / "second", *kinds, source=clone(tmp_path / "another/folder"))
     names = sorted(path.name for path in first.iterdir())
