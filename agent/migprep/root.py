@@ -325,6 +325,9 @@ class _Readable(io.RawIOBase):
     def seekable(self) -> bool:
         return self._raw.seekable()
 
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._raw.seek(offset, whence)
 

@@ -1,15 +1,17 @@
-"""Which files are still as their package brought them: Debian's database tells, that of rpm is not read."""
+"""Which files are still as their package brought them, as the databases of dpkg and rpm tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from migprep import root
-from migprep.model import MigprepError, Unknown
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 
 STATUS, INFO = "/var/lib/dpkg/status", "/var/lib/dpkg/info"
 RPM = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
+#: What a digest was made with, by its hex digits.
+ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 #: Bytes that dpkg's status may have; one of 5,000 packages has 6 MB.
 SIZE = 32 << 20
 
@@ -21,10 +23,6 @@ def origins(place: Root, paths: Iterable[str]) -> dict[str, str | Unknown]:
         sums = _sums(place, {name for names in wanted.values() for name in names})
     except MigprepError as error:
         return dict.fromkeys(wanted, Unknown(str(error)))
-    if sums is None:
-        why = "whether a package brought a file: rpm's database is in a form that is not read here"
-        rpm = any(root.is_dir(place, folder) for folder in RPM)
-        return dict.fromkeys(wanted, Unknown(why) if rpm else "local")
     return {
         path: _origin(place, path, next((sums[name] for name in names if name in sums), ""))
         for path, names in wanted.items()
@@ -38,11 +36,11 @@ def _names(place: Root, path: str) -> tuple[str, ...]:
     return real, bare, path
 
 
-def _sums(place: Root, names: set[str]) -> dict[str, str] | None:
-    """{name: MD5 in hex} of those that a package of dpkg's brought; None where there is no dpkg."""
+def _sums(place: Root, names: set[str]) -> dict[str, str]:
+    """{name: digest in hex} of those that a package brought. Raises MigprepError."""
     status = root.read(place, STATUS, SIZE)
     if status is None:
-        return None
+        return _of_rpm(place, names) if any(root.is_dir(place, folder) for folder in RPM) else {}
     found = dict(_settings(status, names))
     left = {name[1:].encode("utf-8", "surrogateescape"): name for name in names if not name.startswith("/etc/")}
     if left:
@@ -51,6 +49,16 @@ def _sums(place: Root, names: set[str]) -> dict[str, str] | None:
                 content = root.read(place, f"{INFO}/{file}", SIZE) or b""
                 found.update(_listed(content, left))
     return found
+
+
+def _of_rpm(place: Root, names: set[str]) -> dict[str, str]:
+    try:
+        from migprep.facts import rpmdb
+    except ImportError:
+        raise Undetermined(
+            "whether a package brought a file: this Python has no SQLite to read rpm's database"
+        ) from None
+    return rpmdb.digests(place, names)
 
 
 def _settings(status: bytes, names: set[str]) -> Iterator[tuple[str, str]]:
@@ -73,10 +81,13 @@ def _listed(content: bytes, left: dict[bytes, str]) -> Iterator[tuple[str, str]]
 def _origin(place: Root, path: str, expected: str) -> str | Unknown:
     if not expected:
         return "local"
-    from hashlib import md5
+    import hashlib
 
     try:
         content = root.read(place, path) or b""
+        made = hashlib.new(ALGORITHMS[len(expected)], content, usedforsecurity=False).hexdigest()
+    except KeyError:
+        return Unknown(f"whether {path} was edited: a digest of {len(expected)} digits is not known")
     except MigprepError as error:
         return Unknown(str(error))
-    return "packaged" if md5(content, usedforsecurity=False).hexdigest() == expected else "changed"
+    return "packaged" if made == expected else "changed"
