@@ -25,6 +25,7 @@ from tests.vm import (
     console,
     disk,
     fate,
+    hardware,
     layout,
     machine,
     mounted,
@@ -231,6 +232,17 @@ def test_a_disk_is_named_without_being_built() -> None:
     assert disk.name(one).startswith("hardcoded-sda-")
     assert trial.known_fate(one._replace(name="never-booted"), "kvm") is None
     assert trial.rejudge(one._replace(name="never-booted"), ("kvm",), "today") == []
+
+
+def test_devices_of_a_source_stay_behind_and_change_no_other_machine() -> None:
+    plain = scenario.parse(STORY, "x", "x.yaml")
+    one = scenario.parse(STORY + "source: {devices: [watchdog]}", "x", "x.yaml")
+    assert "i6300esb" in hardware.arguments(one.source, ["x.qcow2"], None)
+    assert hardware.target("kvm", one).identity == hardware.target("kvm", plain).identity
+    assert (plain.source.identity, one.source.identity) == ("", "devices=('watchdog',)")
+    seen = scenario.parse(STORY + "source: {devices: [vmware-svga]}", "x", "x.yaml")
+    assert hardware.target("kvm", seen).devices == ("vga",)
+    assert disk.name(seen) == disk.name(plain)
 
 
 def test_what_a_source_does_late_makes_another_fate_and_no_other_disk(tmp_path: Path) -> None:

@@ -15,14 +15,22 @@ _TARGETS = {
     "generic": Hardware("sata", "e1000", slot=9),
 }
 _NICS = {"e1000": "e1000", "e1000e": "e1000e", "virtio-net": "virtio-net-pci"}
+# A watchdog that runs out does nothing: the lab hears of a unit that failed, and a reset would look like a crash.
+_DEVICES = {
+    "watchdog": ["-device", "i6300esb", "-action", "watchdog=none"],
+    "vmware-svga": ["-device", "vmware-svga"],
+    "vga": ["-device", "VGA"],
+}
+_DISPLAYS = frozenset({"vmware-svga", "vga"})
 OVMF = Path("/usr/share/OVMF")
 
 
 def target(name: str, scenario: Scenario) -> Hardware:
-    """The target's hardware for this scenario: another bus, another card in another slot."""
+    """The target's hardware for this scenario: another bus, another card in another slot, its own display if any."""
     made_of = _TARGETS[name]
     cpu = scenario.target_cpu or made_of.cpu
-    return made_of._replace(nics=scenario.source.nics, cpu=cpu, turned=scenario.reorder)
+    devices = ("vga",) if _DISPLAYS & set(scenario.source.devices) and name != "aws" else ()
+    return made_of._replace(nics=scenario.source.nics, cpu=cpu, turned=scenario.reorder, devices=devices)
 
 
 def _disks(bus: str, images: list[str], first: str) -> list[str]:
@@ -64,4 +72,5 @@ def arguments(hardware: Hardware, images: list[str], nvram: Path | None) -> list
         code = OVMF / "OVMF_CODE_4M.fd"
         args += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
         args += ["-drive", f"if=pflash,format=raw,unit=1,file={nvram}"]
-    return args + _nics(hardware) + _disks(hardware.disk, images, "" if nvram else ",bootindex=1")
+    args += _nics(hardware) + _disks(hardware.disk, images, "" if nvram else ",bootindex=1")
+    return args + [word for device in hardware.devices for word in _DEVICES[device]]

@@ -23,6 +23,7 @@ NETWORKS = ("networkd", "ifupdown", "netplan", "networkmanager")
 INITRAMFS = ("most", "source", "dracut", "dracut-source")
 DISKS = ("ide", "sata", "virtio", "virtio-scsi", "nvme")
 NICS = ("e1000", "e1000e", "virtio-net")
+DEVICES = ("watchdog", "vmware-svga", "vga")
 TARGETS = ("kvm", "kvm-scsi", "aws", "generic")
 
 
@@ -41,6 +42,7 @@ class Hardware(NamedTuple):
     slot: int = 3
     mac: str = "52:54:00:1a:b0"
     turned: bool = False  # the last card sits in the first slot
+    devices: tuple[str, ...] = ()  # what it has besides
 
     @property
     def identity(self) -> str:
@@ -126,13 +128,15 @@ class _Reader:
         return self.text(node, ("true", "false")) == "true"
 
     def hardware(self, node: yaml.Node) -> Hardware:
-        given = self.mapping(node, ("disk", "nic", "nics", "cpu"))
+        given = self.mapping(node, ("disk", "nic", "nics", "cpu", "devices"))
         values: dict[str, Any] = {}
         for name, choices in (("disk", DISKS), ("nic", NICS), ("cpu", ())):
             if name in given:
                 values[name] = self.text(given[name], choices)
         if "nics" in given:
             values["nics"] = int(self.text(given["nics"], ("1", "2", "3")))
+        if "devices" in given:
+            values["devices"] = self.texts(given["devices"], DEVICES)
         return Hardware(**values)
 
     def replacements(self, node: yaml.Node) -> tuple[Replace, ...]:
