@@ -223,8 +223,10 @@ def _unit(asked: argparse.Namespace) -> int:
 def _v2v(asked: argparse.Namespace) -> int:
     _, old = results.load(asked.results)
     date = _now()
-    rows = v2v.compare(_chosen(asked), old, date)
-    results.save(results.merged(old, rows), date, versions(), asked.results)
+    rows: list[Row] = []
+    for row in v2v.compare(_chosen(asked), old, date):
+        rows.append(row)
+        results.save(results.merged(old, rows), date, versions(), asked.results)
     print(f"\n{results.table(rows)}")
     return 0
 

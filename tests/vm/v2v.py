@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from . import cache, command, trial
@@ -17,11 +18,10 @@ _LIMIT = 3600
 _ENVIRONMENT = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
 
 
-def compare(scenarios: list[Scenario], rows: list[Row], date: str) -> list[Row]:
+def compare(scenarios: list[Scenario], rows: list[Row], date: str) -> Iterator[Row]:
     """Convert each disk, boot the result on kvm, and put both beside what is known of the pair."""
     command.require("qemu-system-x86_64", "virt-v2v", "nbdkit", "nbdcopy")
     known = {(row.scenario, row.target): row for row in rows}
-    compared = []
     for scenario in scenarios:
         if scenario.late:
             trial.tell(f"  {scenario.name}: left out, the disk as built has not the fault")
@@ -29,8 +29,7 @@ def compare(scenarios: list[Scenario], rows: list[Row], date: str) -> list[Row]:
         row = known.get((scenario.name, _TARGET)) or _unknown(scenario, date)
         became, seconds = _converted(scenario)
         trial.tell(f"  {scenario.name} through virt-v2v: {became} after {seconds} s ({became.note})")
-        compared.append(row._replace(v2v=str(became), v2v_seconds=seconds))
-    return compared
+        yield row._replace(v2v=str(became), v2v_seconds=seconds)
 
 
 def _unknown(scenario: Scenario, date: str) -> Row:
