@@ -31,12 +31,13 @@ _ENTRIES = (
     " mtools.conf rawdevices"
     " drbd.conf drbd.d my.cnf my.cnf.d mysql samba exports exports.d target tgt scst.conf ceph docker cloud"
     " bacula bareos amanda borgmatic fsarchiver restic monit monitrc nagios nrpe.cfg zabbix collectd collectd.conf"
-    " collectd.d munin snmp telegraf netdata tuned tlp.conf laptop-mode libvirt sbd"
+    " collectd.d munin snmp telegraf netdata tuned tlp.conf laptop-mode libvirt sbd btrbk btrbk.conf snapper iscsi"
+    " containerd openv"
 )
 ENTRIES = frozenset(_ENTRIES.split())
 _DEEP = (
     "rc.d sv runit s6 initramfs-tools network NetworkManager dhcp pm mysql target cloud bacula bareos"
-    " monit nagios zabbix collectd munin telegraf tuned laptop-mode libvirt rear kernel"
+    " monit nagios zabbix collectd munin telegraf tuned laptop-mode libvirt rear kernel snapper"
 )
 DEEP = frozenset(_DEEP.split())
 FOLDERS = (
