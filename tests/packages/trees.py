@@ -29,7 +29,7 @@ def plain(suite: str, *packages: str) -> Path:
     more = f"--include={','.join(packages)} " if packages else ""
     script = (
         f"mmdebstrap --variant=apt {more}--aptopt='Acquire::Languages none' "
-        f'{suite} "$W/tree" http://deb.debian.org/debian\n'
+        f'{suite} "$W/tree" {tree.ARCHIVE}\n'
     )
     name = f"{suite}-{cache.key(script)}"
     return cache.entry("trees", name, lambda half: tree.isolated(f"W={half}\n{script}", half, 900, name)) / "tree"

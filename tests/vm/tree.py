@@ -61,6 +61,10 @@ offline() {{ umount "$T/etc/resolv.conf"; }}
 """
 
 
+# The archive that this host's own apt takes its packages from, of which every suite is at hand.
+ARCHIVE = """"$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | head -n 1)\""""
+
+
 def isolated(script: str, work: Path, limit: int, what: str) -> None:
     """Run a shell script where every mount and process vanishes with it."""
     path = work / "build.sh"
@@ -93,7 +97,7 @@ def _base_script(suite: str, packages: str) -> str:
     return f"""\
 mmdebstrap --variant=minbase --include={packages} --dpkgopt='path-exclude=/usr/share/doc/*' \\
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \\
-  --aptopt='Acquire::Languages none' {suite} "$W/tree" http://deb.debian.org/debian
+  --aptopt='Acquire::Languages none' {suite} "$W/tree" {ARCHIVE}
 rm -rf {unused} "$W"/tree/boot/initrd.img-* "$W"/tree/var/cache/apt/*.bin
 for v in "$W"/tree/lib/modules/*; do chroot "$W/tree" depmod "${{v##*/}}"; done
 echo lab > "$W/tree/etc/hostname"
