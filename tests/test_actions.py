@@ -139,17 +139,77 @@ WITH_INITRD = HEAD + "menuentry 'a' {\n\tlinux /boot/vmlinuz-6.1 root=UUID=1\n\t
         (OLD.replace("/dev/sda1", "UUID=2"), "root=UUID=2"),
         (OLD.replace("root=/dev/sda1", ""), "root=(none)"),
         (OLD.replace(" quiet", ""), "without quiet, which the old one has: was it edited by hand?"),
+        (OLD.replace("ro quiet", "ro quiet nomodeset"), "with nomodeset, which the old one has not"),
         ("", "no entry for"),
     ],
 )
 def test_a_new_menu_is_compared_with_the_old(new: str, fault: str) -> None:
-    told = menus.compared(OLD, new, ("UUID=1",))
+    told = menus.compared(OLD, new, ("UUID=1", "console=ttyS0"))
     assert fault in told and bool(told) == bool(fault)
 
 
 def test_a_new_menu_keeps_the_initramfs() -> None:
     assert menus.compared(WITH_INITRD, WITH_INITRD) == ""
     assert "without its initramfs" in menus.compared(WITH_INITRD, WITH_INITRD.replace("\tinitrd", "\t#"))
+
+
+def section(script: str, text: str) -> str:
+    return f"### BEGIN /etc/grub.d/{script} ###\n{text}\n### END /etc/grub.d/{script} ###\n"
+
+
+KERNEL = "menuentry '%s' --id %s {\n\tsearch --fs-uuid --set=root %s\n\tlinux /vmlinuz-%s root=UUID=1\n\tinitrd /initrd.img-%s\n}"
+SIX, FIVE = (KERNEL % (f"Linux {one}", one, "aa", one, one) for one in ("6.1", "5.0"))
+HEADER = 'if [ "${next_entry}" ] ; then\n\tset default="${next_entry}"\nelse\n\tset default="saved_entry"\nfi\nset timeout=5\nset lang=de_DE'
+WINDOWS = "menuentry 'Windows' {\n\tchainloader /EFI/Microsoft/Boot/bootmgfw.efi\n}"
+WHOLE = section("00_header", HEADER) + section("10_linux", f"{SIX}\n{FIVE}") + section("40_custom", WINDOWS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (WHOLE, WHOLE, ""),
+        (WHOLE, WHOLE.replace("set lang=de_DE", "set lang=C").replace("'Linux 6.1'", "'GNU/Linux 6.1'"), ""),
+        (WHOLE, WHOLE.replace("--set=root aa", "--set=root --hint-bios=hd0,msdos1 aa"), ""),
+        (WHOLE, WHOLE.replace("'Windows'", "'Other'"), "no line \"menuentry 'Windows' {\""),
+        (WHOLE, WHOLE.replace("bootmgfw", "other"), "no line 'chainloader /EFI/Microsoft/Boot/bootmgfw.efi'"),
+        (WHOLE.replace("set timeout=5", "set timeout=60"), WHOLE, "no line 'set timeout=60'"),
+        (section("01_users", 'set superusers="root"') + WHOLE, WHOLE, "no line 'set superusers=\"root\"'"),
+        (WHOLE.replace(SIX, f"password_pbkdf2 root x\n{SIX}"), WHOLE, "no line 'password_pbkdf2 root x'"),
+        (WHOLE, WHOLE.replace(f"{SIX}\n{FIVE}", f"{FIVE}\n{SIX}"), "boot vmlinuz-5.0 by itself, the old one boots vmlinuz-6.1"),
+    ],
+)  # fmt: skip
+def test_a_new_menu_loses_nothing_that_somebody_wrote(old: str, new: str, fault: str) -> None:
+    told = menus.compared(old, new)
+    assert fault in told and bool(told) == bool(fault), told
+
+
+def test_the_default_that_the_environment_names_stays() -> None:
+    other = WHOLE.replace("--id 5.0", "--id five")
+    assert menus.compared(WHOLE, other, saved="6.1") == ""
+    assert "boot vmlinuz-6.1 by itself, the old one boots vmlinuz-5.0" in menus.compared(WHOLE, other, saved="5.0")
+
+
+@pytest.mark.parametrize(
+    ("menu", "why"),
+    [
+        (WHOLE, ""),
+        (WHOLE + "set gfxmode=auto\n", "what was written into it by hand: set gfxmode=auto"),
+        (WHOLE + section("30_os-prober", WINDOWS), "os-prober would have to mount their disks"),
+        (WHOLE + section("30_os-prober", "# nothing\n"), ""),
+        (WHOLE + section("99_gone", "set x=1"), "the part of /etc/grub.d/99_gone, which is not there"),
+        (WHOLE + section("98_off", "set x=1"), "the part of /etc/grub.d/98_off, which is not there or not executable"),
+    ],
+)
+def test_a_menu_that_holds_more_than_its_scripts_write_is_not_made_anew(tmp_path: Path, menu: str, why: str) -> None:
+    for name in ("00_header", "10_linux", "40_custom", "98_off"):
+        (tmp_path / "etc/grub.d").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "etc/grub.d" / name).write_text("#!/bin/sh\n")
+        (tmp_path / "etc/grub.d" / name).chmod(0o644 if name == "98_off" else 0o755)
+    for path, content in (("usr/sbin/grub-mkconfig", "x"), ("boot/grub/grub.cfg", menu)):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(content)
+    told = unable("grub-menu", Tree(str(tmp_path)))
+    assert why in told and bool(told) == bool(why), told
 
 
 def grub(menu: str, **more: bytes) -> Files:

@@ -110,7 +110,8 @@ def test_a_finding_that_a_new_menu_cures_is_no_harm_of_another_fix() -> None:
     assert [one.rule for one in made.expected] == ["arguments/no-serial-console"]
     build = made.builds[0]
     assert (build.path, build.wanted) == (
-        "/boot/grub/grub.cfg", ("PARTUUID=0badcafe-01", "UUID=11111111-aaaa-4aaa-8aaa-000000000001"),
+        "/boot/grub/grub.cfg",
+        ("PARTUUID=0badcafe-01", "UUID=11111111-aaaa-4aaa-8aaa-000000000001", "console=tty0", "console=ttyS0,115200n8"),
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def builds(
     if "initramfs" in names:
         found += images.builds(now, planned, place, everything)
     if "grub-menu" in names:
-        found += menus.builds(planned, place)
+        found += menus.builds(now, planned, place)
     if "fallback-loader" in names:
         found += fallbacks.builds(now, place)
     return tuple(found)
