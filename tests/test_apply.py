@@ -270,11 +270,20 @@ def test_fix_apply_rollback_history(tmp_path: Path) -> None:
     assert "Nothing to change." in said[-1]
     assert mend.history(options(tree), said.append) == 0
     assert "applied" in said[-1] and "/etc/X11/xorg.conf" in said[-1]
+    (name,) = journal.names(tree)
+    files = [{"path": "/etc/X11/xorg.conf", "action": "restore"}]
+    told = {"schema": "migprep/rollback/1.0", "root": tree.base, "transaction": name, "state": "pending", "files": files}
     assert mend.rollback(options(tree, dry_run=True), said.append) == 2
-    assert mend.rollback(options(tree), said.append) == 0
+    assert said[-1] == f"{name} would be undone:\n  restore /etc/X11/xorg.conf\nNothing was changed.\n"
+    assert mend.rollback(options(tree, dry_run=True, format="json"), said.append) == 2
+    assert json.loads(said[-1]) == told
+    assert mend.rollback(options(tree, format="json"), said.append) == 0
+    assert json.loads(said[-1]) == {**told, "state": "undone"}
     assert snapshot(tree) == before
     assert mend.rollback(options(tree), said.append) == 0
     assert said[-1] == "There is nothing to roll back.\n"
+    assert mend.rollback(options(tree, transaction=name, format="json"), said.append) == 0
+    assert json.loads(said[-1]) == {**told, "state": "nothing", "files": []}
 
 
 @ROOT

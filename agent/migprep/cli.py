@@ -170,6 +170,7 @@ def _fix(verb: argparse.ArgumentParser) -> None:
 def _rollback(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("transaction", nargs="?", metavar="TRANSACTION", help="which one (default: the newest)")
     verb.add_argument("--root", metavar="DIR", help=ROOT)
+    verb.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
     verb.add_argument("--dry-run", action="store_true", help="only tell what would be restored")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from migprep import apply, evaluate, inspection, journal, plan, tracked, waivers
 from migprep import root as files
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from migprep.targets import Target
 
 SCHEMA = "migprep/plan/1.0"
+ROLLBACK_SCHEMA = "migprep/rollback/1.0"
 Say = Callable[[str], None]
 CODES = {Verdict.NOT_READY: 2, Verdict.UNKNOWN: 3}
 
@@ -355,36 +356,58 @@ def patch(changes: Sequence[Change]) -> str:
 # --- the way back ---
 
 
+class Way(NamedTuple):
+    """What a rollback comes to: which transaction, how it stands, and what is done to each file."""
+
+    name: str
+    state: str  # nothing, pending or undone
+    files: tuple[tuple[str, str], ...]  # path, and restore or delete
+
+
 def rollback(options: argparse.Namespace, say: Say | None = None) -> int:
     """Restore what one transaction changed: the one named, or the newest that stands."""
     say = say or _printer("text")
     tree = _changeable(_rooted(options.root), options.root)
     name = _chosen(tree, options.transaction)
-    if not name:
-        say("There is nothing to roll back.\n")
+    if not name or journal.look(tree, name).word in ("prepared", "rolled back"):
+        say(_told_back(Way(name, "nothing", ()), options))
         return 0
-    if journal.look(tree, name).word in ("prepared", "rolled back"):
-        say(f"{name}: nothing of it is left to undo.\n")
-        return 0
+    files = tuple((path, what) for path, what in apply.restorable(tree, name) if what != "nothing")
     if options.dry_run:
-        told = [f"  {what:8}{path}" for path, what in apply.restorable(tree, name) if what != "nothing"]
-        say("\n".join([f"{name} would be undone:", *told, "Nothing was changed.", ""]))
+        say(_told_back(Way(name, "pending", files), options))
         return 2
     with apply.locked(_lock(tree)):
-        return _undone(tree, name, say)
+        _undo(tree, name)
+    say(_told_back(Way(name, "undone", files), options))
+    return 0
 
 
-def _undone(tree: Tree, name: str, say: Say) -> int:
+def _told_back(way: Way, options: argparse.Namespace) -> str:
+    if options.format == "json":
+        import json
+
+        files = [{"path": _plain(path), "action": what} for path, what in way.files]
+        told = {"schema": ROLLBACK_SCHEMA, "root": options.root or "/", "transaction": way.name or None}
+        return json.dumps({**told, "state": way.state, "files": files}, indent=2, sort_keys=True) + "\n"
+    count = len(way.files)
+    if way.state == "undone":
+        return f"{way.name} is undone: {count} file{'s' * (count != 1)} restored, everything is as before.\n"
+    if way.state == "nothing":
+        return f"{way.name}: nothing of it is left to undo.\n" if way.name else "There is nothing to roll back.\n"
+    lines = [f"  {what:8}{path}" for path, what in way.files]
+    return "\n".join([f"{way.name} would be undone:", *lines, "Nothing was changed.", ""])
+
+
+def _undo(tree: Tree, name: str) -> None:
+    """Do it, and name the command that goes on where a step fails."""
     _survive_hangup()
     try:
-        count = apply.undo(tree, name, progress=_aside if sys.stderr.isatty() else apply.silent)
+        apply.undo(tree, name, progress=_aside if sys.stderr.isatty() else apply.silent)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise apply.Lost(
             f"{where}{(error.strerror or str(error)).lower()}; run `{_rollback(name, tree.base)}` again"
         ) from None
-    say(f"{name} is undone: {count} file{'s' * (count != 1)} restored, everything is as before.\n")
-    return 0
 
 
 def _rooted(name: str | None) -> object:

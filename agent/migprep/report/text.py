@@ -14,6 +14,8 @@ CHAIN = 22
 FEW = 6
 #: Findings of one rule that are told before the rest is only counted.
 SHOWN = 12
+#: Digits of a fingerprint that tell a finding from the others of its machine.
+DIGITS = 8
 
 SIGNS = {"pass": "✓", "warn": "!", "fail": "✗", "unknown": "?", "note": "i"}
 ASCII_SIGNS = {**SIGNS, "pass": "+", "fail": "x"}
@@ -239,7 +241,8 @@ def _block(block: Block, document: Item, status: str, style: Style) -> list[str]
     lines = _signed(shown(result["title"]), status, style)
     lines += wrap(f" {style.dot} ".join(facts_of(block, document)), "    ", "    ")
     for finding, targets in block.findings[:SHOWN]:
-        lines += _finding(finding, targets if differs(block) else (), style)
+        number = finding["fingerprint"][:DIGITS] if len(block.findings) > 1 else ""
+        lines += _finding(finding, number, targets if differs(block) else (), style)
     if len(block.findings) > SHOWN:
         lines.append(f"    ... and {len(block.findings) - SHOWN} more (--format json lists all)")
     return lines + _mend(block, document)
@@ -268,8 +271,8 @@ def differs(block: Block) -> bool:
     return len({targets for _, targets in block.findings}) > 1
 
 
-def _finding(finding: Item, targets: tuple[str, ...], style: Style) -> list[str]:
-    where = f" [{', '.join(targets)}]" if targets else ""
+def _finding(finding: Item, number: str, targets: tuple[str, ...], style: Style) -> list[str]:
+    where = (f" ({number})" if number else "") + (f" [{', '.join(targets)}]" if targets else "")
     lines = wrap(shown(finding["message"]) + where, f"    {style.dot} ", "      ")
     for evidence in finding["evidence"]:
         place = evidence["path"] + (f":{evidence['line']}" if evidence["line"] else "")
@@ -298,7 +301,14 @@ def _mend(block: Block, document: Item) -> list[str]:
         lines += wrap(f"({shown(automatic[0]['title'])})", "         ", "         ")
     if len(automatic) < len(block.findings):
         lines += _by_hand(block.result, [fix for fix in fixes if fix["safety"] == "manual"])
-    return [*lines, f"    why: migprep explain {block.result['rule']}"]
+    return lines + _why(block, document)
+
+
+def _why(block: Block, document: Item) -> list[str]:
+    """How to ask for the rule's page, and as a shell's comment what asks how a finding came about."""
+    number = block.findings[0][0]["fingerprint"][:DIGITS] if len(block.findings) == 1 else "a number above"
+    words = f"migprep explain {block.result['rule']} # or {_rooted(document)}{number}"
+    return wrap(words, "    why: ", "         ")
 
 
 def _by_hand(result: Item, manual: list[Item]) -> list[str]:
@@ -314,13 +324,18 @@ def command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
     words = ["migprep fix", f"--only {rule}"]
     if targets and "kvm" not in targets:
         words.insert(1, f"--target {targets[0]}")
-    if document["run"]["root"] != "/":
-        words.insert(1, f"--root {shown(document['run']['root'])}")
+    if _rooted(document):
+        words.insert(1, _rooted(document).rstrip())
     if fix["safety"] == "risky":
         words.append("--include risky")
     if fix["phase"] == "cutover":
         words.append("--cutover")
     return " ".join(words)
+
+
+def _rooted(document: Item) -> str:
+    """The option that leads to files that are not this machine's own."""
+    return "" if document["run"]["root"] == "/" else f"--root {shown(document['run']['root'])} "
 
 
 # --- what could not be checked ---

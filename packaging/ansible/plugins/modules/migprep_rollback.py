@@ -48,12 +48,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-told:
-  description: What migprep said, line by line.
+transaction:
+  description: The transaction that was undone, or would be; nothing when there is none.
+  returned: success
+  type: str
+  sample: 20261124-101500-1
+files:
+  description: The files that were put back, or would be, and for each whether it is restored or deleted.
   returned: success
   type: list
-  elements: str
-  sample: ["20261124-101500-1 is undone: 1 file restored, everything is as before."]
+  elements: dict
+  sample: [{path: /etc/fstab, action: restore}]
 code:
   description: The exit code of migprep; it is not called RC for Ansible takes any RC but 0 for a failure.
   returned: always
@@ -70,12 +75,15 @@ def main():
     module = AnsibleModule(argument_spec=dict(transaction=dict(type="str"), **ARGUMENTS), supports_check_mode=True)
     words = [module.params["transaction"]] if module.params["transaction"] else []
     program = Program(module)
-    code, told = program.run("rollback", words + ["--dry-run"], (0, 2))
+    code, way = program.document("rollback", words + ["--dry-run"], (0, 2))
     pending = code == 2
-    diff = dict(prepared=told) if pending else dict()
     if pending and not module.check_mode:
-        code, told = program.run("rollback", words, (0,))
-    module.exit_json(changed=pending, code=code, told=told.splitlines(), diff=diff)
+        code, way = program.document("rollback", words, (0,))
+    told = "".join("%s  %s\n" % (one["action"], one["path"]) for one in way["files"])
+    module.exit_json(
+        changed=pending, code=code, transaction=way["transaction"], files=way["files"],
+        diff=dict(prepared=told) if pending else dict(),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
