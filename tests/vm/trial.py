@@ -180,6 +180,9 @@ def source_boot(on: Bench, targets: tuple[str, ...]) -> Source:
         where = f"{boot.death.where}: {boot.death.line}" if boot.death else "no word"
         raise command.LabError(f"{scenario.name}: the source itself does not come up ({where})")
     said = testimony.read(boot.said)
+    broken = said.failed & {Path(path).name for path, _ in scenario.files}
+    if broken:
+        raise command.LabError(f"{scenario.name}: {', '.join(sorted(broken))} fails on the source already")
     did = testimony.act(said, "late")
     if did and did.code:  # a fault that is not there proves nothing
         raise command.LabError(f"{scenario.name}: the late step failed, exit {did.code}: {did.words[-300:]}")

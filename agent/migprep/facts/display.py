@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migprep import root
+from migprep.facts import graphical
 from migprep.formats import xorg
 from migprep.formats.xorg import Config, Line, plain
 from migprep.model import Undetermined
@@ -12,13 +13,10 @@ from migprep.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from migprep.facts import Facts
 
-#: The first of these that exists is the main file (xorg.conf(5), CONFIGURATION FILE; XF86Config before X.Org 6.7).
-MAIN = ("/etc/X11/xorg.conf", "/etc/xorg.conf", "/etc/X11/XF86Config-4", "/etc/X11/XF86Config", "/etc/XF86Config")
 FOLDERS = ("/etc/X11/xorg.conf.d", "/usr/share/X11/xorg.conf.d")
 
 #: Drivers that draw into memory and need no graphics hardware.
 SOFTWARE_DRIVERS = frozenset({"dummy", "void", "xspice", "spiceqxl", "xrdpdev"})
-MANAGERS = ("gdm", "gdm3", "lightdm", "sddm", "kdm", "xdm", "wdm", "slim", "nodm", "lxdm", "entrance")
 
 
 class XFile(NamedTuple):
@@ -98,7 +96,10 @@ TIMINGS = ("horizsync", "vertrefresh", "modeline", "usemodes")
 
 
 class Display(NamedTuple):
-    """X as it is set up; `starts` when a display manager comes up at boot."""
+    """X as it is set up; `starts` when something starts it at boot, which the file `started_by` says.
+
+    What is no display manager is looked for only where a Device or Monitor section is there to go wrong.
+    """
 
     starts: bool
     started_by: str
@@ -125,13 +126,14 @@ def probe(facts: Facts) -> Display:
     place = facts.root
     if not place.names("/etc"):
         raise Undetermined("how X is set up: no /etc in this root")
-    paths = [path for path in MAIN if root.exists(place, path)][:1]
+    paths = [path for path in graphical.MAIN if root.exists(place, path)][:1]
     for folder in FOLDERS:
         paths += [f"{folder}/{name}" for name in place.names(folder) if name.endswith(".conf")]
     files = tuple(_read(place, path) for path in paths)
-    by = manager(place)
+    found, timed = devices(files), monitors(files)
+    by = graphical.manager(place) or (graphical.starter(place, facts.services) if found or timed else "")
     stacks = {name: Stack(name, path) for name, path in reversed(STACKS) if root.exists(place, path)}
-    return Display(bool(by), by, files, devices(files), monitors(files), tuple(stacks.values()))
+    return Display(bool(by), by, files, found, timed, tuple(stacks.values()))
 
 
 def _read(place: Root, path: str) -> XFile:
@@ -186,32 +188,3 @@ def _bound(files: tuple[XFile, ...], file: XFile, index: int) -> tuple[tuple[Lin
                     contained &= one is file
         names = found
     return tuple(lines), contained
-
-
-def manager(place: Root) -> str:
-    """The path that says that a display manager starts at boot, or ""."""
-    unit = "/etc/systemd/system/display-manager.service"
-    if place.link(unit) or root.exists(place, unit):
-        return unit if _default_target(place) == "graphical.target" else ""
-    for line in (root.text(place, "/etc/inittab") or "").split("\n"):
-        # id:5:initdefault: (RHEL and SUSE start X in runlevel 5; Debian starts it in all from 2 on)
-        parts = line.split(":")
-        if parts[2:3] == ["initdefault"] and parts[1] == "5" and _has_x(place):
-            return "/etc/inittab"
-    for name in MANAGERS:
-        found = root.glob(place, f"/etc/rc2.d/S[0-9][0-9]{name}") or root.glob(place, f"/etc/init/{name}.conf")
-        if found:
-            return found[0]
-    return ""
-
-
-def _has_x(place: Root) -> bool:
-    return any(root.exists(place, path) for path in ("/usr/bin/Xorg", "/usr/bin/X", "/usr/X11R6/bin/Xorg", *MAIN))
-
-
-def _default_target(place: Root) -> str:
-    for folder in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"):
-        target = place.link(f"{folder}/default.target")
-        if target:
-            return target.rsplit("/", 1)[-1].replace("runlevel5.target", "graphical.target")
-    return "graphical.target"
