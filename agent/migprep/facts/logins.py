@@ -31,6 +31,7 @@ class Login(NamedTuple):
     path: str
     line: int
     text: str
+    takes_root: bool = True
 
     def is_lost_on(self, platform: str, consoles: tuple[str, ...]) -> bool:
         """Whether a target of `platform`, which shows its messages on `consoles`, has no such console."""
@@ -67,7 +68,25 @@ def probe(facts: Facts) -> Logins:
         kind, at, console = name.partition("@")
         if at and kind in ("serial-getty", "getty") and CONSOLE.fullmatch(console):
             found.append(Login(console, path, 0, f"{name} is started at boot"))
+    trusted = trusted_consoles(place)
+    found = [one._replace(takes_root=trusted is None or one.console in trusted) for one in found]
     return Logins(tuple(one for one in found if _is_here(place, one.console)), by_inittab)
+
+
+# auth [user_unknown=ignore success=ok ignore=ignore default=bad] pam_securetty.so
+SECURETTY = re.compile(r"(?m)^[ \t]*-?auth\b[^#\n]*\bpam_securetty\.so(?P<options>[^#\n]*)")
+
+
+def trusted_consoles(place: Root) -> frozenset[str] | None:
+    """Consoles on which alone root may log in: securetty(5), and the kernel's own (pam_securetty(8)); None for any."""
+    asked = SECURETTY.search(root.text(place, "/etc/pam.d/login") or "")
+    text = root.text(place, "/etc/securetty") if asked else None
+    if asked is None or text is None:
+        return None
+    names = {line.partition("#")[0].strip().removeprefix("/dev/") for line in text.split("\n")}
+    if "noconsole" not in asked.group("options"):
+        names.update(re.findall(r"\bconsole=(\w+)", root.text(place, "/proc/cmdline") or ""))
+    return frozenset(names)
 
 
 def respawned(text: str) -> Iterator[Login]:
