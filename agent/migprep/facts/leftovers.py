@@ -112,6 +112,14 @@ class Feeding(NamedTuple):
     text: str
 
 
+class NamedDriver(NamedTuple):
+    """A driver that every initramfs made from now on is to hold."""
+
+    path: str
+    line: int
+    name: str
+
+
 class Leftovers(NamedTuple):
     """What serves this hardware alone."""
 
@@ -122,6 +130,8 @@ class Leftovers(NamedTuple):
     has_guest_agent: bool
     kudzu: str  # what has kudzu started; it asks at the console about new hardware
     fed_by_systemd: tuple[Feeding, ...] = ()  # at most one, and none where the timer is the kernel's own
+    xen_drivers: tuple[NamedDriver, ...] = ()  # of kernels that run on Xen alone
+    mtab_is_file: bool = False  # instead of a link to what the kernel says
 
 
 def probe(facts: Facts) -> Leftovers:
@@ -139,7 +149,8 @@ def probe(facts: Facts) -> Leftovers:
     )
     return Leftovers(
         tuple(_tools(place, services)), tarballs, hardware, tuple(watchdogs(place, services)), agent,
-        services.path("kudzu"), tuple(fed_by_systemd(place)),
+        services.path("kudzu"), tuple(fed_by_systemd(place)), tuple(xen_drivers(place)),
+        place.link("/etc/mtab") is None and root.exists(place, "/etc/mtab"),
     )  # fmt: skip
 
 
@@ -192,3 +203,17 @@ def fed_by_systemd(place: Root) -> Iterator[Feeding]:
             last = Feeding(path, text.count("\n", 0, found.start(1)) + 1, found.group().strip()), found.group(1)
     if last and last[1] not in ("", "0", "0s", "off", "no", "infinity") and watchdog_module(place) != "softdog":
         yield last[0]
+
+
+SUSE = "/etc/sysconfig/kernel"
+# INITRD_MODULES="xenblk processor"   (DOMU_INITRD_MODULES names them on every machine, and is read on Xen alone)
+INITRD_MODULES = re.compile(r"(?m)^[ \t]*INITRD_MODULES=[\"']?([^\"'\n#]*)")
+XEN_DRIVERS = frozenset({"xennet", "xenblk", "xen-vnif", "xen-vbd", "xen_vnif", "xen_vbd"})
+
+
+def xen_drivers(place: Root) -> Iterator[NamedDriver]:
+    """Drivers of XenLinux that SUSE's mkinitrd(8) is told to put into each image."""
+    text = root.text(place, SUSE) or ""
+    for found in INITRD_MODULES.finditer(text):
+        line = text.count("\n", 0, found.start(1)) + 1
+        yield from (NamedDriver(SUSE, line, name) for name in found.group(1).split() if name in XEN_DRIVERS)
