@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from migprep import root
+from migprep.facts import forced
+from migprep.facts.forced import ForcedModule
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, Callable, NamedTuple, TypeVar
@@ -40,22 +42,6 @@ VENDORS = {
     "0x50": "APM", "0x61": "Apple", "0xc0": "Ampere", "0x42": "Broadcom", "0x53": "Samsung",
 }  # fmt: skip
 
-#: Modules that serve one vendor's processor or board, and what they need.
-BOUND_MODULES = {
-    "kvm_intel": "an Intel CPU with nested virtualization", "kvm_amd": "an AMD CPU with nested virtualization",
-    "intel_rapl": "an Intel CPU's energy counters", "intel_rapl_msr": "an Intel CPU's energy counters",
-    "intel_rapl_common": "an Intel CPU's energy counters", "intel_powerclamp": "an Intel CPU's sleep states",
-    "intel_uncore_frequency": "an Intel CPU's registers", "x86_pkg_temp_thermal": "an Intel CPU's temperature sensor",
-    "coretemp": "an Intel CPU's temperature sensor", "k8temp": "an AMD CPU's temperature sensor",
-    "k10temp": "an AMD CPU's temperature sensor", "fam15h_power": "an AMD CPU's power sensor",
-    "amd_energy": "an AMD CPU's energy counters", "amd64_edac": "an AMD memory controller",
-    "amd64_edac_mod": "an AMD memory controller", "sb_edac": "an Intel memory controller",
-    "skx_edac": "an Intel memory controller", "i10nm_edac": "an Intel memory controller",
-    "ie31200_edac": "an Intel memory controller", "i7core_edac": "an Intel memory controller",
-    "i2c_i801": "an Intel chipset", "i2c_piix4": "an AMD chipset", "iTCO_wdt": "an Intel chipset's watchdog",
-    "sp5100_tco": "an AMD chipset's watchdog", "acpi_cpufreq": "a CPU whose frequency can be set",
-    "powernow_k8": "an AMD CPU whose frequency can be set", "padlock_aes": "a VIA CPU", "via_cputemp": "a VIA CPU",
-}  # fmt: skip
 #: Settings by which a whole system is compiled, or picked from what was: Gentoo, Arch and what comes from it.
 BUILD_FILES = ("/etc/portage/make.conf", "/etc/make.conf", "/etc/makepkg.conf", "/etc/pacman.conf")
 #: Settings for what is compiled here besides: packages of one's own, and whatever a shell starts.
@@ -71,15 +57,6 @@ OWN_FOLDERS = (("/etc/rpm", "macros.", ""), ("/etc/profile.d", "", ".sh"))
 MARCH = re.compile(
     r"-march=[\"']?([\w.+-]*)|target-cpu=[\"']?([\w.+-]*)|\bGOAMD64=[\"']?(v[1-4])|^Architecture\s*=.*(x86_64_v[234])"
 )
-
-
-class ForcedModule(NamedTuple):
-    """A module that a file has loaded at every boot and that only some hardware can serve."""
-
-    path: str
-    line: int
-    name: str
-    needs: str
 
 
 class Build(NamedTuple):
@@ -213,7 +190,7 @@ def probe(facts: Facts) -> Cpu:
     found = parse(text)
     required, by = demand(facts, found)
     place = facts.root
-    modules, compiled, alone = _told(place, forced_modules), _told(place, builds), _told(place, lone_libraries)
+    modules, compiled, alone = _told(place, forced.modules), _told(place, builds), _told(place, lone_libraries)
     return found._replace(required=required, required_by=by, forced=modules, compiled=compiled, alone=alone)
 
 
@@ -354,18 +331,6 @@ def distribution_level(system: System, level: int) -> int:
     if name in ("sle-micro", "sl-micro", "opensuse-leap-micro") and major >= 6:
         return 2
     return 2 if name == "clear-linux-os" else 1
-
-
-def forced_modules(place: Root) -> Iterator[ForcedModule]:
-    """Modules of BOUND_MODULES that modules(5) or modules-load.d(5) load at every boot."""
-    paths = ["/etc/modules"]
-    paths += [f"/etc/modules-load.d/{name}" for name in place.names("/etc/modules-load.d") if name.endswith(".conf")]
-    for path in paths:
-        for number, line in enumerate((root.text(place, path) or "").split("\n"), 1):
-            words = line.split()
-            name = words[0].replace("-", "_") if words else ""
-            if name in BOUND_MODULES:
-                yield ForcedModule(path, number, name, BOUND_MODULES[name])
 
 
 def builds(place: Root) -> Iterator[Build]:
