@@ -234,7 +234,7 @@ def test_an_initramfs_time_link_keeps_what_it_hides() -> None:
     (card,) = facts.network.cards
     assert card.defaults == ("AlternativeNamesPolicy=database onboard slot path", "MACAddressPolicy=persistent")
     assert card.why_it_changes == "the name follows the place of the card on its bus"
-    assert card.name_changes_on(TARGETS["kvm"].nic)
+    assert card.name_changes_on(TARGETS["kvm"])
     assert card.configured_by == ("ifupdown",) and card.dhcp
 
 
@@ -242,7 +242,7 @@ def test_a_pin_ends_the_fault_on_the_machine_as_it_will_be() -> None:
     root = machine("net-ens3", **{"/etc/network/interfaces": "auto ens3\niface ens3 inet dhcp\n"})
     link = b"[Match]\nPermanentMACAddress=52:54:00:1a:b0:01\nType=ether\n[Link]\nName=ens3\n"
     after = Facts(Overlay(root, {"/etc/systemd/network/10-migprep-ens3.link": link}))
-    assert not after.network.cards[0].name_changes_on(TARGETS["kvm"].nic)
+    assert not after.network.cards[0].name_changes_on(TARGETS["kvm"])
     assert after.network.cards[0].is_pinned
 
 

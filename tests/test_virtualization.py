@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from migprep.facts import Facts
+from migprep.facts import Facts, conditions
+from migprep.formats import ini
 from migprep.model import Unknown
 from migprep.root import Files
 
@@ -87,6 +88,43 @@ def test_real_dmi_texts() -> None:
         assert name == {"VMware, Inc.": "vmware", "innotek GmbH": "oracle"}.get(vendor, "none"), path.name
         guests += name != "none"
     assert guests
+
+
+@pytest.mark.parametrize(
+    ("asked", "here", "on_kvm", "on_any"),
+    [
+        ("Virtualization=vmware", True, False, None),
+        ("Virtualization=kvm", False, True, None),
+        ("Virtualization=!kvm", True, False, None),
+        ("Virtualization=yes", True, True, True),
+        ("Virtualization=!vm", False, False, False),
+        ("Virtualization=no", False, False, False),
+        ("Virtualization=container", False, False, False),
+        ("Virtualization=!container", True, True, True),
+        ("Firmware=smbios-field(sys_vendor = VMware*)", True, False, None),
+        ("Firmware=smbios-field(sys_vendor $= QEMU)", False, True, None),
+        ("Firmware=smbios-field(sys_vendor != Dell Inc.)", True, True, True),
+        ('Firmware=!smbios-field(sys_vendor $= "VMware*")', False, True, None),
+        ("Firmware=device-tree", False, False, False),
+        ("Firmware=uefi", False, False, False),
+        ("Host=web*", True, True, True),
+        ("Host=!0123456789abcdef0123456789abcdef", False, False, False),
+        ("KernelCommandLine=quiet", True, True, True),
+        ("KernelCommandLine=root", True, True, True),
+        ("KernelCommandLine=root=/dev/sda1", False, False, False),
+        ("KernelVersion=5.* 6.*", True, True, True),
+        ("Architecture=x86-64", True, True, True),
+    ],
+)
+def test_conditions_here_and_elsewhere(asked: str, here: bool, on_kvm: bool | None, on_any: bool | None) -> None:
+    machine = Files({
+        f"{DMI}/sys_vendor": b"VMware, Inc.\n", "/etc/hostname": b"web1\n", "/proc/cmdline": b"root=UUID=1 quiet\n",
+        "/etc/machine-id": b"0123456789abcdef0123456789abcdef\n", "/proc/sys/kernel/osrelease": b"6.1.0-18-amd64\n",
+        "/proc/sys/kernel/arch": b"x86_64\n",
+    })  # fmt: skip
+    (one,) = conditions.of_match(machine, "/etc/a.network", ini.parse(f"[Match]\n{asked}\n"))
+    assert (one.here, one.holds_on("kvm"), one.holds_on("")) == (here, on_kvm, on_any)
+    assert one.text == asked and one.line == 2
 
 
 def test_identity_tells_the_hardware_and_keeps_the_machine_id() -> None:

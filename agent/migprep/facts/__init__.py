@@ -128,6 +128,9 @@ if TYPE_CHECKING:
         udev as udev,
     )
     from migprep.facts import (
+        units as units,
+    )
+    from migprep.facts import (
         virtualization as virtualization,
     )
 
@@ -458,3 +461,9 @@ class Facts:
         from migprep.facts import tuning
 
         return tuning.probe(self)
+
+    @fact
+    def units(self) -> units.Units:
+        from migprep.facts import units
+
+        return units.probe(self)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 
 from migprep import root
+from migprep.facts import conditions as machine
+from migprep.facts.conditions import Condition
 from migprep.facts.selection import Selection, Traits
 from migprep.root import Root
 from migprep.typed import Any, NamedTuple, Protocol
@@ -62,6 +64,8 @@ class Configuration(NamedTuple):
     mtu: int = 0  # bytes; 0 where it says nothing
     tuning: tuple[Setting, ...] = ()  # offloads, rings and other settings for ethtool
     key: str = ""  # what others of its tool call it instead of a device's name: a profile's UUID, netplan's key
+    conditions: tuple[Condition, ...] = ()  # what its file asks of the machine
+    spares: tuple[Configuration, ...] = ()  # files of its tool for the same device, if they asked for no hardware
 
     @property
     def is_static(self) -> bool:
@@ -80,8 +84,8 @@ class Configuration(NamedTuple):
 
     @property
     def is_by_hardware(self) -> bool:
-        """Whether it asks for a driver or a place."""
-        return bool(self.selection.drivers or self.selection.places)
+        """Whether it asks for a driver, a place or another property of the present card or machine."""
+        return bool(self.hardware)
 
     @property
     def is_by_cloud_init(self) -> bool:
@@ -100,8 +104,9 @@ class Configuration(NamedTuple):
 
     @property
     def hardware(self) -> str:
-        """The driver or place that it asks for."""
-        return ", ".join(self.selection.drivers + self.selection.places)
+        """What it asks for of the present hardware: a driver, a place, a hypervisor."""
+        asked = [one.text for one in self.conditions if one.is_hardware]
+        return ", ".join([*self.selection.drivers, *self.selection.places, *self.selection.properties, *asked])
 
     @property
     def where(self) -> str:
@@ -128,7 +133,48 @@ class Configuration(NamedTuple):
 
     def breaks_with(self, drivers: tuple[str, ...]) -> bool:
         """Whether no card with one of `drivers`, in whatever place, can be selected by hardware."""
-        return bool(self.selection.places) or not self.selection.allows_driver(drivers)
+        chosen = self.selection
+        return bool(chosen.places or chosen.traits) or not chosen.allows_driver(drivers)
+
+    def is_shut_out_on(self, drivers: tuple[str, ...], platform: str) -> bool:
+        """Whether a card with one of `drivers`, on a machine of that platform, is surely or possibly not meant."""
+        if self.devices and self.breaks_with(drivers):
+            return True
+        if not any(one.is_hardware for one in self.conditions):
+            return False
+        return not machine.surely(self.conditions, platform)
+
+    def is_replaced_on(self, drivers: tuple[str, ...], platform: str) -> bool:
+        """Whether another file that is meant for that hardware, or says the same, has the device there."""
+        return any(
+            (one.is_by_hardware or one.summary_of_all == self.summary_of_all)
+            and not one._replace(devices=self.devices).is_shut_out_on(drivers, platform)
+            for one in self.spares
+        )
+
+    def gives_way_on(self, drivers: tuple[str, ...], platform: str) -> bool:
+        """Whether it is not for that hardware, and another file is."""
+        return self.is_shut_out_on(drivers, platform) and self.is_replaced_on(drivers, platform)
+
+    def is_lost_on(self, drivers: tuple[str, ...], platform: str) -> bool:
+        """Whether its device is left without it there, and without another in its place."""
+        return self.is_shut_out_on(drivers, platform) and not self.is_replaced_on(drivers, platform)
+
+    def offered_by(self, drivers: tuple[str, ...], platform: str) -> str:
+        """What the target has where this asks for other hardware, in words."""
+        card = f"has {', '.join(drivers)}" if self.devices and self.breaks_with(drivers) else ""
+        asked = any(one.is_hardware for one in self.conditions)
+        return " and ".join(filter(None, (card, f"is {platform or 'any hypervisor'}" if asked else "")))
+
+    @property
+    def hardware_line(self) -> int:
+        """Where it asks for the present hardware, as far as that is known; else where it begins."""
+        return next((one.line for one in self.conditions if one.is_hardware), self.line)
+
+    @property
+    def summary_of_all(self) -> tuple[str, ...]:
+        """What it gives its device, to compare with another."""
+        return (self.method, *self.addresses, self.gateway, *self.over)
 
     def means(self, device: Device) -> bool:
         """Whether it selects `device` as it is now; networkd knows a device by each of its names."""

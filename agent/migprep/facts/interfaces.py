@@ -46,6 +46,7 @@ class Interface(NamedTuple):
     gateways: tuple[str, ...] | Unknown
     virtual_functions: int = 0  # that SR-IOV has made of it
     lower: tuple[str, ...] = ()  # the devices that it stands on: bond, bridge, VLAN, macvlan …
+    properties: dict[str, str] = {}  # noqa: RUF012  udev's, never changed
 
     @property
     def scheme(self) -> str:
@@ -168,6 +169,7 @@ def _interface(
         gateways=gateways if isinstance(gateways, Unknown) else gateways.get(name, ()),
         virtual_functions=_virtual_functions(tree, folder),
         lower=tuple(name[6:] for name in tree.names(folder) if name.startswith("lower_")),
+        properties=properties,
     )
 
 

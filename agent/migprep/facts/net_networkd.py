@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from migprep.facts import selection
+from migprep.facts import conditions, selection
+from migprep.facts.conditions import Condition
 from migprep.facts.configuration import Configuration, enabled, number
 from migprep.facts.udev import units
 from migprep.formats import ini
@@ -23,7 +24,7 @@ def parse(content: str, path: str) -> tuple[Configuration, ...]:
     return _network(path, ini.parse(content))
 
 
-def _network(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...]:
+def _network(path: str, lines: tuple[ini.Line, ...], asked: tuple[Condition, ...] = ()) -> tuple[Configuration, ...]:
     chosen = selection.of_match_section(lines)
     if chosen.is_empty:
         return ()
@@ -36,7 +37,8 @@ def _network(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...
             path=path,
             line=next((line.number for line in lines if line.section == "Match" and line.key), 1),
             interface=names
-            or " ".join((*chosen.permanent_macs, *chosen.macs, *chosen.places, *chosen.drivers, *chosen.kinds)),
+            or " ".join((*chosen.permanent_macs, *chosen.macs, *chosen.places, *chosen.drivers, *chosen.kinds))
+            or " ".join(chosen.properties),
             selection=chosen,
             method="dhcp" if dhcp else "static" if addresses else "manual",
             addresses=addresses,
@@ -47,6 +49,7 @@ def _network(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...
             over=tuple(word for key in UPPER for each in ini.values(lines, "Network", key) for word in each.split()),
             set_mac=selection.mac(ini.value(lines, "Link", "MACAddress")),
             mtu=number(ini.value(lines, "Link", "MTUBytes").replace("K", "000")),
+            conditions=asked,
         ),
     )
 
@@ -68,7 +71,7 @@ def read(tree: Root, started_by_netplan: bool = False) -> tuple[Configuration, .
     for path, lines in units(tree, "systemd/network", ".network"):
         # netplan writes its own into /run; they are known from netplan's files.
         if not path.rpartition("/")[2].startswith("10-netplan-"):
-            found += _network(path, lines)
+            found += _network(path, lines, conditions.of_match(tree, path, lines))
     return tuple(found)
 
 
@@ -77,7 +80,7 @@ def parse_device(content: str, path: str) -> tuple[Configuration, ...]:
     return _device(path, ini.parse(content))
 
 
-def _device(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...]:
+def _device(path: str, lines: tuple[ini.Line, ...], asked: tuple[Condition, ...] = ()) -> tuple[Configuration, ...]:
     name = ini.value(lines, "NetDev", "Name")
     if not name or ini.value(lines, "NetDev", "Kind").lower() not in ON_WIRE:
         return ()
@@ -93,6 +96,7 @@ def _device(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...]
             method="manual",
             set_mac=set_mac,
             mtu=number(mtu.replace("K", "000")),
+            conditions=asked,
         ),
     )
 
@@ -100,7 +104,7 @@ def _device(path: str, lines: tuple[ini.Line, ...]) -> tuple[Configuration, ...]
 def _devices(tree: Root) -> Iterable[Configuration]:
     for path, lines in units(tree, "systemd/network", ".netdev"):
         if not path.rpartition("/")[2].startswith("10-netplan-"):
-            yield from _device(path, lines)
+            yield from _device(path, lines, conditions.of_match(tree, path, lines))
 
 
 def as_dhcp(content: str) -> str:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 
 from migprep import root
-from migprep.facts import net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
+from migprep.facts import conditions, net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
+from migprep.facts.conditions import Condition
 from migprep.facts.configuration import Configuration, enabled, linked
 from migprep.facts.interfaces import Interface, Interfaces
 from migprep.facts.selection import with_macs
-from migprep.facts.udev import Rule, Udev, with_address
+from migprep.facts.udev import LinkFile, Rule, Udev, with_address
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
@@ -38,6 +39,15 @@ class Nic(Protocol):
     def macs(self) -> dict[str, str]: ...
 
 
+class Target(Protocol):
+    """What is known of a target here."""
+
+    @property
+    def nic(self) -> Nic: ...
+    @property
+    def platform(self) -> str: ...
+
+
 class Pin(NamedTuple):
     """One thing that gives a card its present name."""
 
@@ -48,9 +58,13 @@ class Pin(NamedTuple):
     drivers: tuple[str, ...] = ()  # it asks for one of these drivers too
     place: str = ""  # it asks for this place too
     anything: bool = False  # it takes any card
+    conditions: tuple[Condition, ...] = ()  # what its file asks of the machine
 
-    def holds_on(self, nic: Nic, mac: str) -> bool:
+    def holds_on(self, target: Target, mac: str) -> bool:
         """Whether it finds the card with the address `mac` on the target."""
+        nic = target.nic
+        if not conditions.surely(self.conditions, target.platform):
+            return False
         addressed = bool(self.macs) and (nic.keeps_mac or nic.macs.get(mac) in self.macs)
         if self.place or not (self.anything or addressed):
             return False
@@ -74,6 +88,7 @@ class Card(NamedTuple):
     automatic: bool  # NetworkManager gives an address to cards that nothing is configured for
     yields: tuple[str, ...] = ()  # tools that leave it to whoever else configures it
     above: tuple[str, ...] = ()  # bonds, bridges, VLANs, VRFs … that stand on it, directly or not
+    links_elsewhere: tuple[LinkFile, ...] = ()  # .link files that count for it on other machines alone
 
     @property
     def name(self) -> str:
@@ -107,13 +122,17 @@ class Card(NamedTuple):
         """Its addresses in words."""
         return " ".join(self.device.known_addresses)
 
-    def name_changes_on(self, nic: Nic) -> bool:
-        """Whether it surely or possibly has another name on a target with such cards."""
-        if any(pin.holds_on(nic, self.mac) for pin in self.pins):
+    def name_changes_on(self, target: Target) -> bool:
+        """Whether it surely or possibly has another name on the target."""
+        if any(
+            one.name != self.name and conditions.surely(one.conditions, target.platform) for one in self.links_elsewhere
+        ):
+            return True
+        if any(pin.holds_on(target, self.mac) for pin in self.pins):
             return False
         if not self.alone or self.name_is_claimed:
             return True
-        return self.names_on(nic) != (self.name,)
+        return self.names_on(target.nic) != (self.name,)
 
     def names_on(self, nic: Nic) -> tuple[str, ...]:
         """Names that a single card may get there where nothing pins it."""
@@ -121,16 +140,17 @@ class Card(NamedTuple):
             return ("eth0",)
         return next((PLACELESS[one] for each in nic.drivers for one in each.split("|") if one in PLACELESS), BY_PLACE)
 
-    def lost_on(self, nic: Nic) -> tuple[Configuration, ...]:
+    def lost_on(self, target: Target) -> tuple[Configuration, ...]:
         """Configurations that depend on its name and do not find it on the target."""
-        if not self.name_changes_on(nic):
+        if not self.name_changes_on(target):
             return self.by_alternative
         sure = self.by_place or (self.alone and not self.name_is_claimed)
-        possible = self.names_on(nic) if sure else ("eth0", "eth1")
+        possible = self.names_on(target.nic) if sure else ("eth0", "eth1")
         return tuple(
             one
             for one in self.named
-            if self.name in one.uses or not all(one.selection.allows_name(name) for name in possible)
+            if (self.name in one.uses or not all(one.selection.allows_name(name) for name in possible))
+            and not (one.spares and one.gives_way_on(target.nic.drivers, target.platform))
         )
 
     @property
@@ -143,13 +163,13 @@ class Card(NamedTuple):
         """What stands on it, in words; "" for nothing."""
         return f" and carries {', '.join(self.above)}" if self.above else ""
 
-    def is_written_anew_on(self, nic: Nic) -> bool:
+    def is_written_anew_on(self, target: Target) -> bool:
         """Whether cloud-init wrote all that depends on its name and finds no card there."""
-        return all(one.is_by_cloud_init for one in self.lost_on(nic))
+        return all(one.is_by_cloud_init for one in self.lost_on(target))
 
-    def loses_network_on(self, nic: Nic) -> bool:
+    def loses_network_on(self, target: Target) -> bool:
         """Whether some configuration by name does not find it on the target."""
-        return bool(self.lost_on(nic))
+        return bool(self.lost_on(target))
 
     @property
     def places(self) -> str:
@@ -174,7 +194,8 @@ class Card(NamedTuple):
                 return "the name is made of its MAC address"
             by = f"its place ({pin.place})" if pin.place else "its MAC address" if pin.macs else "its driver"
             driver = f" and driver {', '.join(pin.drivers)}" if pin.drivers and pin.macs else ""
-            return f"the name is tied to {by}{driver} in {pin.path}"
+            where = "".join(f", where {one.text}" for one in pin.conditions if one.is_hardware)
+            return f"the name is tied to {by}{driver} in {pin.path}{where}"
         if self.device.scheme in ("onboard", "slot", "path", "biosdevname"):
             return "the name follows the place of the card on its bus"
         if self.device.scheme == "kernel" and not self.alone:
@@ -188,7 +209,7 @@ class Card(NamedTuple):
     @property
     def is_pinned(self) -> bool:
         """Whether something ties its name to its MAC address, in any place and with any driver."""
-        return any((pin.macs or pin.anything) and not pin.place and not pin.drivers for pin in self.pins)
+        return any((pin.macs or pin.anything) and not (pin.place or pin.drivers or pin.conditions) for pin in self.pins)
 
     @property
     def may_collide(self) -> bool:
@@ -447,8 +468,8 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
 
 def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], tree: Root) -> Network:
     """Cards and configurations brought together."""
-    configurations = tuple(_assigned(found, interfaces))
     by_place = _names_by_place(interfaces, udev, tree)
+    configurations = tuple(_assigned(found, interfaces, by_place))
     shared = {name for one in interfaces.shared_macs for name in one.names}
     automatic = bool(tree.names("/etc/NetworkManager")) and enabled(tree, "NetworkManager.service")
     eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
@@ -475,6 +496,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 automatic=automatic,
                 yields=("networkmanager",) if own and net_keyfile.leaves(tree, device, own) else (),
                 above=_above(device.name, standing),
+                links_elsewhere=udev.links_elsewhere(device),
             )
         )
     early = _early(tree) if any(one.tool == "kernel" and one.selection.names for one in configurations) else ""
@@ -514,17 +536,40 @@ def _above(name: str, standing: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces) -> Iterable[Configuration]:
+def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces, by_place: bool) -> Iterable[Configuration]:
     """Each with the cards that it means; networkd's first matching file keeps a card from the later ones."""
     taken: set[str] = set()
     for one in found:
+        if not conditions.now(one.conditions):
+            continue
         means = tuple(card.name for card in interfaces.cards if one.means(card))
         if one.tool == "networkd":
             means = tuple(name for name in means if name not in taken)
             taken.update(means)
             if not means and any(one.means(card) for card in interfaces.cards):
                 continue
-        yield one._replace(devices=means)
+        cards = [card for card in interfaces.cards if card.name in means]
+        yield one._replace(devices=means, spares=_spares(one, found, cards, by_place) if one.is_by_hardware else ())
+
+
+def _spares(
+    one: Configuration, found: tuple[Configuration, ...], cards: list[Interface], by_place: bool
+) -> tuple[Configuration, ...]:
+    """Files of the same kind that have the same device where the hardware they ask for is there."""
+    kind = one.path.rpartition(".")[2]
+    others = [each for each in found if each.tool == one.tool and each.path != one.path and each.path.endswith(kind)]
+    if not cards:
+        return tuple(each for each in others if each.interface == one.interface)
+    found_again = []
+    for each in others:
+        chosen = each.selection
+        possible = BY_PLACE if by_place else ("eth0",)
+        if chosen.names not in ((), one.selection.names) and not all(map(chosen.allows_name, possible)):
+            continue  # it asks for a name that the card may not have there
+        bare = chosen._replace(names=(), drivers=(), places=(), properties=(), everything=True)
+        if all(bare.means(card) for card in cards):
+            found_again.append(each)
+    return tuple(found_again)
 
 
 def _slot_names(udev: Udev, cards: list[Card]) -> Iterable[SlotName]:
@@ -580,9 +625,11 @@ def _pins(
         chosen = link.selection
         policies = set(link.policies) & {"onboard", "slot", "path", "mac", "database"} if by_place else set()
         if link.name == device.name and not policies:
-            anything = not chosen.by_mac and not chosen.places and set(chosen.originals) <= {"*", "en*", "eth*", "e*"}
-            places = ", ".join(chosen.places)
-            yield Pin("link", link.path, link.line, chosen.asked_macs, chosen.drivers, places, anything)
+            places = ", ".join(chosen.places + chosen.traits)
+            anything = not chosen.by_mac and not places and set(chosen.originals) <= {"*", "en*", "eth*", "e*"}
+            yield Pin(
+                "link", link.path, link.line, chosen.asked_macs, chosen.drivers, places, anything, link.conditions
+            )
         elif device.scheme == "mac" and "mac" in link.policies and not chosen.places:
             yield Pin("policy", link.path, 0, (device.mac,))
     for one in configurations:

@@ -40,6 +40,10 @@ def with_macs(text: str, macs: dict[str, str]) -> str:
     return WRITTEN.sub(new, text)
 
 
+#: udev's property for the driver of a network device.
+DRIVER = "ID_NET_DRIVER"
+
+
 class Traits(Protocol):
     """What a device is selected by."""
 
@@ -55,6 +59,8 @@ class Traits(Protocol):
     def place(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def properties(self) -> dict[str, str]: ...
 
 
 class Selection(NamedTuple):
@@ -67,6 +73,7 @@ class Selection(NamedTuple):
     places: tuple[str, ...] = ()  # ID_PATH: pci-0000:02:01.0
     kinds: tuple[str, ...] = ()  # ether, wlan, bond, vlan, loopback …
     originals: tuple[str, ...] = ()  # the kernel's first name, which is not known afterwards
+    properties: tuple[str, ...] = ()  # of udev, which must all be so: ID_VENDOR_ID=0x8086
     everything: bool = False
 
     @property
@@ -82,7 +89,7 @@ class Selection(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether nothing is asked for, which selects no device unless `everything` says so."""
-        return not (any(self[:7]) or self.everything)
+        return not (any(self[:8]) or self.everything)
 
     def means(self, device: Traits) -> bool:
         """Whether this selects `device` as it is now."""
@@ -94,6 +101,7 @@ class Selection(NamedTuple):
             and _any(self.places, device.place)
             and _any(self.kinds, device.kind)
             and (_any(self.originals, device.name) or _any(self.originals, "eth0"))
+            and _all(self.properties, device.properties)
         )
 
     def allows_name(self, name: str) -> bool:
@@ -102,7 +110,16 @@ class Selection(NamedTuple):
 
     def allows_driver(self, drivers: Iterable[str]) -> bool:
         """Whether a device with one of `drivers` (each ``a`` or ``a|b``) would still be selected."""
-        return not self.drivers or any(_any(self.drivers, one) for each in drivers for one in each.split("|"))
+        asked = tuple(value for key, _, value in (one.partition("=") for one in self.properties) if key == DRIVER)
+        known = [one for each in drivers for one in each.split("|")]
+        return all(not words or any(_any(words, one) for one in known) for words in (self.drivers, asked))
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Properties of the present hardware that it asks for; what udev knows of a driver or an address is none."""
+        turned = self.properties[:1] and self.properties[0].startswith("!")
+        lasting = (f"{DRIVER}=", "ID_NET_NAME_MAC=", "INTERFACE=")
+        return () if turned else tuple(one for one in self.properties if not one.startswith(lasting))
 
 
 def _any(patterns: tuple[str, ...], value: str) -> bool:
@@ -111,6 +128,14 @@ def _any(patterns: tuple[str, ...], value: str) -> bool:
     turned = patterns[0].startswith("!")
     words = (patterns[0][1:], *patterns[1:]) if turned else patterns
     return any(fnmatchcase(value, word) for word in words) != turned
+
+
+def _all(wanted: tuple[str, ...], have: dict[str, str]) -> bool:
+    if not wanted:
+        return True
+    turned = wanted[0].startswith("!")
+    pairs = [one.lstrip("!").partition("=") for one in wanted]
+    return all(fnmatchcase(have.get(key, ""), value) for key, _, value in pairs) != turned
 
 
 def _address(wanted: tuple[str, ...], have: tuple[str, ...]) -> bool:
@@ -130,5 +155,11 @@ def of_match_section(lines: Iterable[ini.Line]) -> Selection:
 
     return Selection(
         words("Name"), addresses("MACAddress"), addresses("PermanentMACAddress"), words("Driver"), words("Path"),
-        (*words("Type"), *words("Kind")), words("OriginalName"),
+        (*words("Type"), *words("Kind")), words("OriginalName"), _quoted(ini.values(lines, "Match", "Property")),
     )  # fmt: skip
+
+
+# Property=ID_MODEL_ID=0x100e "ID_VENDOR_FROM_DATABASE=Intel Corporation"
+def _quoted(values: Iterable[str]) -> tuple[str, ...]:
+    found = [each for value in values for each in re.finditer(r'(!?)(?:"((?:[^"\\]|\\.)*)"|(\S+))', value)]
+    return tuple(each.group(1) + (each.group(2) or each.group(3) or "") for each in found)

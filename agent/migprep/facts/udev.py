@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from migprep import root
-from migprep.facts import selection
+from migprep.facts import conditions, selection
+from migprep.facts.conditions import Condition
 from migprep.facts.selection import Selection, Traits
 from migprep.formats import ini
 from migprep.formats.stanzas import split
@@ -157,6 +158,7 @@ class LinkFile(NamedTuple):
     path: str
     selection: Selection
     lines: tuple[ini.Line, ...]
+    conditions: tuple[Condition, ...] = ()  # on the machine
 
     @property
     def has_drop_ins(self) -> bool:
@@ -223,7 +225,14 @@ class Udev(NamedTuple):
 
     def link_of(self, device: Traits) -> tuple[LinkFile, ...]:
         """The one .link file that counts for `device`, or ()."""
-        return next(((link,) for link in self.links if link.selection.means(device)), ())
+        meant = (link for link in self.links if link.selection.means(device))
+        return next(((link,) for link in meant if conditions.now(link.conditions)), ())
+
+    def links_elsewhere(self, device: Traits) -> tuple[LinkFile, ...]:
+        """Those that would count before it on a machine for which they are meant, and this is none."""
+        own = self.link_of(device)
+        earlier = self.links[: self.links.index(own[0])] if own else self.links
+        return tuple(link for link in earlier if link.selection.means(device))
 
 
 def units(tree: Root, folder: str, suffix: str) -> list[tuple[str, tuple[ini.Line, ...]]]:
@@ -290,7 +299,7 @@ def probe(facts: Facts) -> Udev:
         net_rules=tuple(rule for rule in rules if rule.is_net and _is_about_net(rule)),
         storage_rules=tuple(rule for rule in rules if _is_about_storage(rule)),
         links=tuple(
-            LinkFile(path, selection.of_match_section(lines), lines)
+            LinkFile(path, selection.of_match_section(lines), lines, conditions.of_match(tree, path, lines))
             for path, lines in units(tree, "systemd/network", ".link")
         ),
         rule_files=tuple(files),

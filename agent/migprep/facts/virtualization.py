@@ -40,8 +40,12 @@ class Virtualization(NamedTuple):
 
 
 def probe(facts: Facts) -> Virtualization:
+    """What `of` finds."""
+    return of(facts.root)
+
+
+def of(place: Root) -> Virtualization:
     """Ask the DMI texts, /sys/hypervisor, /proc/cpuinfo and the clock. Raises Undetermined without any of them."""
-    place = facts.root
     cpuinfo = root.text(place, "/proc/cpuinfo") or ""
     if not cpuinfo and not root.is_dir(place, IDENTITY):
         raise Undetermined("neither /sys/class/dmi nor /proc/cpuinfo: what this machine runs on cannot be told")
