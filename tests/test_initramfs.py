@@ -93,6 +93,15 @@ def test_a_listing_stands_for_the_image() -> None:
     assert f"{INSIDE}/block/virtio_blk.ko.xz" in initramfs.paths(facts, IMAGE)
 
 
+def test_a_damaged_image_is_told_as_such_in_a_capture() -> None:
+    files = machine(gzip.compress(FULL)[:-9])
+    told = initramfs.listings(Facts(Files(files)))
+    seen, again = images(Files(files)).next[0], images(Files({**files, IMAGE: b"", **told})).next[0]
+    assert seen.damage and again.damage == seen.damage
+    with pytest.raises(Undetermined, match=IMAGE):
+        initramfs.paths(Facts(Files({**files, **told})), IMAGE)
+
+
 def test_the_cache_gives_the_same_and_is_dropped_when_the_image_changes(tmp_path: Path) -> None:
     place = tmp_path / "root"
     for path, content in machine(gzip.compress(FULL)).items():

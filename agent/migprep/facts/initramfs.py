@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Where a capture keeps the names inside an image, instead of the image.
 LISTINGS = "/migprep/initramfs"
+#: How what stands there for an image begins that is cut short or damaged; the rest says where.
+DAMAGED = "# damaged: "
 #: Seconds for one image; one of 500 MB takes about 5.
 SECONDS = 12.0
 #: Small files inside that bind an image to a machine (initramfs-tools(7), dracut(8), mkinitcpio(8)).
@@ -315,7 +317,7 @@ def _unified(root: Root, version: str) -> str:
 
 def image(facts: Facts, path: str) -> Image:
     """What is inside, from its listing, from the cache, or by reading it. Raises Undetermined."""
-    listing = files.text(facts.root, f"{LISTINGS}{path}", 64 << 20)
+    listing = _given(facts, path)
     if listing is not None:
         return parse(path, listing)
     where = files.real(facts.root, path)
@@ -391,7 +393,7 @@ def _told(texts: dict[str, str]) -> list[str]:
 
 def listing(facts: Facts, path: str) -> str:
     """The text that stands for an image in a capture. Raises Undetermined."""
-    given = files.text(facts.root, f"{LISTINGS}{path}", 64 << 20)
+    given = _given(facts, path)
     if given is not None:
         return given
     found, names = scan(facts, path)
@@ -399,14 +401,25 @@ def listing(facts: Facts, path: str) -> str:
     return "\n".join([*head, *names, ""])
 
 
+# # damaged: /boot/initrd.img-6.1.0-18-amd64: the zstd stream ends too early
+def _given(facts: Facts, path: str) -> str | None:
+    """The text that stands for an image in this capture, None where there is none. Raises Damaged where it says so."""
+    given = files.text(facts.root, f"{LISTINGS}{path}", 64 << 20)
+    if given and given.startswith(DAMAGED):
+        raise Damaged(given[len(DAMAGED) :].strip())
+    return given
+
+
 def listings(facts: Facts) -> dict[str, bytes]:
-    """Path and content of the listing of every image that can be read, for a capture."""
+    """Path and content of the listing of every image that can be read or is damaged, for a capture."""
     images = facts.initramfs
     found: dict[str, bytes] = {}
     if isinstance(images, Unknown):
         return found
     for boot in images.boots:
-        if boot.path and not isinstance(boot.image, Unknown):
+        if boot.damage:
+            found[f"{LISTINGS}{boot.path}"] = f"{DAMAGED}{boot.damage}\n".encode("utf-8", "surrogateescape")
+        elif boot.path and not isinstance(boot.image, Unknown):
             found[f"{LISTINGS}{boot.path}"] = listing(facts, boot.path).encode("utf-8", "surrogateescape")
     return found
 
