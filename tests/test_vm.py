@@ -356,6 +356,23 @@ def test_a_broken_cache_entry_is_built_again(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in (tmp_path / "disks").iterdir()] == ["d"]
 
 
+def test_what_is_built_alike_is_one_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    one = scenario.parse(STORY, "one", "x.yaml")
+    half = tmp_path / "disks" / "twin.half"
+    half.mkdir(parents=True)
+    assert not disk.share(one, half)
+
+    def build(place: Path) -> None:
+        (place / "disk").write_bytes(b"built")
+
+    built = cache.entry("disks", disk.name(one), build)
+    assert not disk.share(one._replace(run=("true",)), half)
+    assert disk.share(one._replace(name="twin", late=("rm /vmlinuz",)), half)
+    assert [path.name for path in half.iterdir()] == ["disk"]
+    assert (half / "disk").samefile(built / "disk")
+
+
 def test_the_boot_entry_names_the_file_and_the_partition() -> None:
     plan = layout.layout(scenario.parse(STORY + "loader: grub-uefi\n", "x", "x.yaml"))
     option = nvram.load_option(plan, "debian", "\\EFI\\debian\\grubx64.efi")
