@@ -23,7 +23,7 @@ MENUS = {
 
 def check(text: str, menu: bootmenu.Menu) -> None:
     for entry in menu.entries:
-        assert "\n" not in text[entry.start : entry.end]
+        assert "\n" not in text[entry.start : entry.end] or "\noptions" in text[: entry.end], "several lines of options"
         assert entry.line == 1 or text.count("\n", 0, entry.start) + 1 == entry.line
         changes = {}
         for word in cmdline.words(text, entry.start, entry.end):
@@ -59,3 +59,21 @@ def test_keys_are_whole_words() -> None:
     assert [(word.key, word.value) for word in words] == [
         ("rootflags", "subvol=@"), ("root", "/dev/sda1"), ("dyndbg", "file a.c +p"), ("rd.lvm.lv", "vg/root"), ("quiet", ""),
     ]  # fmt: skip
+
+
+def test_all_lines_of_options_count_and_the_microcode_is_no_initramfs() -> None:
+    text = "title Arch\nlinux /vmlinuz-linux\ninitrd /amd-ucode.img\noptions root=UUID=1 rw\ninitrd /initramfs-linux.img\noptions resume=/dev/sda2\n"
+    entry = bootmenu.bls(text, "arch")
+    assert entry and entry.initrd == "/initramfs-linux.img" and entry.line == 4
+    words = {word.key: word.value for word in cmdline.words(text, entry.start, entry.end)}
+    assert (words["root"], words["resume"]) == ("UUID=1", "/dev/sda2")
+    assert bootmenu.bls("linux /v\ninitrd /initramfs.img $tuned_initrd\n", "x").initrd == "/initramfs.img"
+    grub = bootmenu.grub("menuentry 'a' {\n linux /vmlinuz-linux root=UUID=1\n initrd /intel-ucode.img /initramfs-own.img\n}\n")
+    assert grub.entries[0].initrd == "/initramfs-own.img"
+    extlinux = bootmenu.extlinux("label a\n linux ../vmlinuz-linux\n append root=UUID=1\n initrd ../amd-ucode.img,../initramfs-linux.img\n")
+    assert extlinux.entries[0].initrd == "../initramfs-linux.img"
+
+
+def test_an_entry_may_tell_the_version_that_its_kernel_does_not() -> None:
+    entry = bootmenu.bls("version 6.1.0-18-amd64\nlinux /6c1d0f4e/6.1.0-18-amd64/linux\noptions root=UUID=1\n", "x")
+    assert entry and (entry.version, entry.kernel) == ("6.1.0-18-amd64", "/6c1d0f4e/6.1.0-18-amd64/linux")

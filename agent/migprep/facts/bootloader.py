@@ -48,16 +48,25 @@ class Lost(NamedTuple):
     file: str
 
 
+class Remembered(NamedTuple):
+    """The entry that this machine's firmware keeps as the one to start, and those that start without its memory."""
+
+    path: str  # of the variable
+    entry: str
+    others: str
+
+
 class BootLoader(NamedTuple):
     """What was found; `kind` is "" when nothing was."""
 
-    kind: str  # grub, grub-legacy, systemd-boot, extlinux, lilo
+    kind: str  # unified-image, grub, systemd-boot, grub-legacy, extlinux, lilo
     path: str
     entries: tuple[MenuEntry, ...]
     esp: Esp
     environment: str  # path of GRUB's environment block, "" for none
     once: str  # the entry that GRUB starts at the next boot alone (grub-reboot(8)), "" for none
     lost: tuple[Lost, ...]
+    remembered: tuple[Remembered, ...] = ()
 
     @property
     def is_missing(self) -> bool:
@@ -88,6 +97,7 @@ def probe(facts: Facts) -> BootLoader:
         raise Undetermined("/boot is in /etc/fstab and is not mounted: mount it and check again")
     esp = efi.partition(root, waiting)
     for kind, find in (
+        ("unified-image", _image),
         ("grub", _grub),
         ("systemd-boot", _systemd_boot),
         ("grub-legacy", _legacy),
@@ -96,9 +106,9 @@ def probe(facts: Facts) -> BootLoader:
     ):
         path, entries, known = find(root, esp)
         if entries:
-            return BootLoader(
-                kind, path, entries, esp, known.get("", ""), known.get("next_entry", ""), tuple(_lost(root, entries))
-            )
+            kept = _remembered(root, entries, known) if kind == "systemd-boot" else ()
+            lost = tuple(_lost(root, entries))
+            return BootLoader(kind, path, entries, esp, known.get("", ""), known.get("next_entry", ""), lost, kept)
     return BootLoader("", "", (), esp, "", "", ())
 
 
@@ -190,23 +200,31 @@ def _lilo(root: Root, esp: Esp) -> Found:
 
 
 def _systemd_boot(root: Root, esp: Esp) -> Found:
-    from fnmatch import fnmatchcase
+    from migprep.facts import systemd_boot
 
-    for place in ("/boot", "/boot/efi", "/efi"):
-        path = f"{place}/loader/loader.conf"
-        text = files.text(root, path) or ""
-        found = [*_blocks(root, (f"{place}/loader/entries",)), *_unified(root, f"{place}/EFI/Linux")]
-        if found:
-            told = re.search(r"(?m)^default[ \t]+(\S+)", text)
-            wanted = told.group(1) if told else ""
-            names = [
-                one
-                for where, one in found
-                if wanted and any(fnmatchcase(name, wanted) for name in (one.name, where.rpartition("/")[2]))
-            ]
-            chosen = (names or [one for _, one in found])[-1]
-            return path, _marked(path, tuple(found), chosen), {}
-    return NOTHING
+    found = systemd_boot.candidates(root)
+    if not found:
+        return NOTHING
+    path, wanted = systemd_boot.default(root)
+    chosen = systemd_boot.chosen(root, found, wanted)
+    entries = tuple((one.path, one.entry) for one in found)
+    return path, _marked(path, entries, *(one.entry for one in chosen)), {"saved": wanted}
+
+
+def _remembered(root: Root, entries: tuple[MenuEntry, ...], known: dict[str, str]) -> tuple[Remembered, ...]:
+    from migprep.facts import nvram, systemd_boot
+
+    path, entry = nvram.remembered(root, known["saved"] == systemd_boot.SAVED)
+    ids = [systemd_boot.counted(one.path.rpartition("/")[2])[0] for one in entries if one.is_default]
+    return () if not entry or entry.lower() in ids else (Remembered(path, entry, ", ".join(ids)),)
+
+
+def _image(root: Root, esp: Esp) -> Found:
+    """A unified kernel image where new firmware looks for a loader: it starts, whatever else is there."""
+    from migprep.facts import unified
+
+    found = unified.started_by_itself(root, esp)
+    return (found.path, (MenuEntry(found.path, found.entry, True),), {}) if found else NOTHING
 
 
 def _blocks(root: Root, folders: tuple[str, ...]) -> list[tuple[str, bootmenu.Entry]]:
@@ -221,32 +239,13 @@ def _blocks(root: Root, folders: tuple[str, ...]) -> list[tuple[str, bootmenu.En
     return sorted(found, key=lambda one: ("rescue" not in one[1].name, numbers(one[1].version or one[1].name)))
 
 
-def _unified(root: Root, folder: str) -> list[tuple[str, bootmenu.Entry]]:
-    """Unified kernel images, which are entries by themselves; their arguments are in them (uapi-group.org, UKI)."""
-    found = []
-    for name in root.names(folder):
-        path = f"{folder}/{name}"
-        if name.lower().endswith(".efi"):
-            text = menu_text(root, path)
-            version = re.search(r"\d+\.\d.*", name[:-4])
-            found.append(
-                (path, bootmenu.Entry(name, name, version.group() if version else "", path, path, 1, 0, len(text)))
-            )
-    return sorted(found, key=lambda one: numbers(one[1].name))
-
-
 def menu_text(root: Root, path: str) -> str:
     """The text in which the positions of an entry of `path` count: the file, or a unified image's arguments."""
     if not path.lower().endswith(".efi"):
         return files.text(root, path) or ""
-    from migprep.formats import pe
+    from migprep.facts import unified
 
-    with root.open(path) as raw:
-        place = pe.section(raw, b".cmdline")
-        if not place or place[1] > 65536:
-            return ""
-        raw.seek(place[0])
-        return raw.read(place[1]).rstrip(b"\0\n ").decode("utf-8", "surrogateescape")
+    return unified.image(root, path).cmdline
 
 
 def numbers(version: str) -> list[tuple[int, str]]:

@@ -308,9 +308,11 @@ def _has_no_initrd(root: Root, one: MenuEntry) -> bool:
 
 def _unified(root: Root, version: str) -> str:
     """A unified kernel image of this version, where kernel-install(8) puts it; "" for none."""
+    from migprep.facts.unified import version_of
+
     for folder in ("/boot/efi/EFI/Linux", "/boot/EFI/Linux", "/efi/EFI/Linux"):
         for name in root.names(folder):
-            if name.endswith(".efi") and f"-{version}." in f"-{name[:-4]}.":
+            if name.endswith(".efi") and version_of(name) == version:
                 return f"{folder}/{name}"
     return ""
 

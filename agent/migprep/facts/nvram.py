@@ -15,6 +15,8 @@ GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #: shim's namespace; its list of keys as the kernel mirrors it whole (Linux: drivers/firmware/efi/mokvar-table.c).
 SHIM = "605dab50-e046-4300-abb6-3dd810dd8b23"
 MOK = "/sys/firmware/efi/mok-variables/MokListRT"
+#: systemd-boot's namespace (systemd.io, The Boot Loader Interface).
+LOADER = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 #: EFI_CERT_X509_GUID (UEFI 2.10, 32.4.1), as it is stored.
 X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
 #: 2.5.4.3, commonName, as DER has it.
@@ -33,6 +35,18 @@ class BootEntry(NamedTuple):
 def variable(root: Root, name: str, namespace: str = GLOBAL) -> bytes:
     """A variable's data, after its four bytes of attributes; b"" for none. Raises Unreadable."""
     return (files.read(root, f"{VARIABLES}/{name}-{namespace}", 65536) or b"")[4:]
+
+
+def remembered(root: Root, is_saved: bool) -> tuple[str, str]:
+    """(name of the variable, entry) of what systemd-boot starts because firmware keeps it; ("", "") for nothing.
+
+    `is_saved`: its configuration asks for the entry of the last boot.
+    """
+    for name in ("LoaderEntryOneShot", "LoaderEntryDefault", *(["LoaderEntryLastBooted"] if is_saved else [])):
+        told = variable(root, name, LOADER).decode("utf-16-le", "replace").rstrip("\0")
+        if told and told != "@saved":
+            return f"{VARIABLES}/{name}-{LOADER}", told
+    return "", ""
 
 
 def entries(root: Root) -> tuple[BootEntry, ...]:

@@ -22,11 +22,12 @@ class Entry(NamedTuple):
     line: int
     start: int
     end: int
+    release: str = ""  # of the kernel, where something else than its file name tells
 
     @property
     def version(self) -> str:
-        """The kernel's version as its file name tells it; "" when it tells none."""
-        return version_of(self.kernel)
+        """The kernel's version as its file name tells it, or the entry; "" when nothing tells."""
+        return version_of(self.kernel) or self.release
 
 
 class Menu(NamedTuple):
@@ -63,7 +64,7 @@ LINUX = (
     r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?"
     r"(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)"
 )
-INITRD = r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<path>\S*(?:init|img)\S*)"
+INITRD = r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<paths>(?:--\S+[ \t]+)?\S*(?:init|img)\S*[^\n]*)"
 ENTRY = r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)"
 DEFAULT = r"[ \t]*set[ \t]+default=[\"']?(?P<value>[^\"'\n]*)"
 
@@ -107,7 +108,8 @@ def grub(text: str) -> Menu:
                 Entry(title, name, place, kernel.group("kernel"), "", number, start, offset + kernel.end("args"))
             )
         elif initrd and entries and not entries[-1].initrd and entries[-1].place == place:
-            entries[-1] = entries[-1]._replace(initrd=initrd.group("path"))
+            named = [one for one in initrd.group("paths").split() if not one.startswith("--")]
+            entries[-1] = entries[-1]._replace(initrd=main_of(named))
         depth += line.count("{") - line.count("${") - line.count("}") + len(re.findall(r"\$\{[^}]*\}", line))
         if levels and depth <= levels[-1] and "}" in line:
             levels.pop()
@@ -157,12 +159,12 @@ def extlinux(text: str) -> Menu:
             if entries and entries[-1].name == label and not entries[-1].kernel:
                 entries[-1] = entries[-1]._replace(kernel=kernel)
         elif word == "initrd":
-            initrd = rest.strip()
+            initrd = main_of(rest.split(","))
             if entries and entries[-1].name == label:
                 entries[-1] = entries[-1]._replace(initrd=initrd)
         elif word == "append" and found:
             inside = re.search(r"initrd=(\S+)", rest)
-            initrd = inside.group(1) if inside else initrd
+            initrd = main_of(inside.group(1).split(",")) if inside else initrd
             args = (offset + found.start("rest"), offset + found.end("rest"))
             entries.append(Entry(label, label, str(len(entries)), kernel, initrd, number, *args))
     return Menu(tuple(entries), default)
@@ -171,21 +173,25 @@ def extlinux(text: str) -> Menu:
 def bls(text: str, name: str) -> Entry | None:
     """One Boot Loader Specification entry (uapi-group.org); None for one that boots no kernel."""
     title = kernel = initrd = version = ""
-    at = (1, 0, 0)
-    for number, offset, line in lines_of(text):
-        found = re.match(r"(?P<word>[a-z-]+)[ \t]+(?P<rest>.*)", line)
+    line = start = end = 0
+    for number, offset, text_line in lines_of(text):
+        found = re.match(r"(?P<word>[a-z-]+)[ \t]+(?P<rest>.*)", text_line)
         if not found:
             continue
         word, rest = found.group("word"), found.group("rest")
         title = rest if word == "title" else title
-        kernel = rest.strip() if word in ("linux", "efi") else kernel
+        kernel = rest.strip() if word in ("linux", "efi", "uki") else kernel
         version = rest.strip() if word == "version" else version
-        initrd = rest.strip() if word == "initrd" and not initrd else initrd
-        if word == "options":
-            at = (number, offset + found.start("rest"), offset + found.end("rest"))
-    if version and kernel and not version_of(kernel):
-        kernel = f"{kernel}/vmlinuz-{version}"
-    return Entry(title, name, version, kernel, initrd, *at) if kernel else None
+        initrd = main_of([initrd, *rest.split()]) if word == "initrd" else initrd
+        if word == "options":  # several lines count as one; what stands between them names no argument
+            line, start, end = line or number, start or offset + found.start("rest"), offset + found.end("rest")
+    return Entry(title, name, version, kernel, initrd, line or 1, start, end, version) if kernel else None
+
+
+def main_of(names: list[str]) -> str:
+    """The image with the system's drivers among several that are loaded: neither microcode nor a variable."""
+    images = [one.strip() for one in names if one.strip() and not one.startswith("$")]
+    return next(iter([*(one for one in images if "ucode" not in one), *images]), "")
 
 
 def lilo(text: str) -> Menu:

@@ -1,0 +1,69 @@
+"""Unified kernel images: kernel, initramfs and arguments in one file that UEFI starts (uapi-group.org, UKI)."""
+
+from __future__ import annotations
+
+import re
+
+from migprep import root as files
+from migprep.formats import bootmenu, pe
+from migprep.model import Unknown
+from migprep.root import Root
+from migprep.typed import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from migprep.facts.efi import Esp
+
+#: Bytes that a text inside may have.
+LIMIT = 65536
+#: What systemd appends to a name while it counts how often an entry may still be tried: x+3.efi, x+2-1.efi.
+COUNTER = re.compile(r"\+(?P<left>\d+)(?:-(?P<done>\d+))?$")
+
+
+class Unified(NamedTuple):
+    """What an image says of itself; texts are "" where it has no such section."""
+
+    path: str
+    cmdline: str
+    release: str  # of its kernel, as uname -r tells it
+    system: dict[str, str]  # os-release of what it belongs to
+    has_kernel: bool
+
+    @property
+    def entry(self) -> bootmenu.Entry:
+        """The image as an entry of a boot menu; positions are those in its arguments."""
+        name = self.path.rpartition("/")[2]
+        return bootmenu.Entry(name, name, "", self.path, self.path, 1, 0, len(self.cmdline), self.release)
+
+
+def image(root: Root, path: str) -> Unified:
+    """Read the small sections of an image. Raises Unreadable."""
+    with root.open(path) as raw:
+        places = pe.sections(raw.read(4096))
+        texts = {}
+        for name in (b".cmdline", b".uname", b".osrel"):
+            offset, size = places.get(name, (0, 0))
+            if 0 < size <= LIMIT:
+                raw.seek(offset)
+                texts[name] = raw.read(size).rstrip(b"\0\n ").decode("utf-8", "surrogateescape")
+    told = texts.get(b".uname", "").strip()
+    system = dict(re.findall(r"(?m)^([A-Z_]+)=[\"']?([^\"'\n]*)", texts.get(b".osrel", "")))
+    return Unified(path, texts.get(b".cmdline", ""), told or version_of(path), system, b".linux" in places)
+
+
+# 6c1d0f4e…-6.1.0-18-amd64+3-0.efi      arch-linux.efi
+def version_of(path: str) -> str:
+    """The kernel's version, where kernel-install(8) wrote it into the file name; else ""."""
+    found = re.search(r"(?:^|-)(\d+\.\d.*)", COUNTER.sub("", path.rpartition("/")[2][: -len(".efi")]))
+    return found.group(1) if found else ""
+
+
+def started_by_itself(root: Root, esp: Esp) -> Unified | None:
+    """The image that lies where firmware without boot entries looks for a loader; None for a loader, or nothing."""
+    if isinstance(esp.files, Unknown) or not files.is_dir(root, "/sys/firmware/efi"):
+        return None
+    name = esp.fallback[len("EFI/") :].lower()
+    told = esp.names.get(name, "")
+    if name not in esp.files or "\nshim," in told or "\ngrub," in told or not files.exists(root, esp.files[name]):
+        return None
+    found = image(root, esp.files[name])
+    return found if found.has_kernel else None
