@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
-from migprep.model import Undetermined, Unknown
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -131,7 +131,7 @@ class Leftovers(NamedTuple):
     kudzu: str  # what has kudzu started; it asks at the console about new hardware
     fed_by_systemd: tuple[Feeding, ...] = ()  # at most one, and none where the timer is the kernel's own
     xen_drivers: tuple[NamedDriver, ...] = ()  # of kernels that run on Xen alone
-    mtab_is_file: bool = False  # instead of a link to what the kernel says
+    mtab_is_file: bool | Unknown = False  # instead of a link to what the kernel says
 
 
 def probe(facts: Facts) -> Leftovers:
@@ -150,7 +150,7 @@ def probe(facts: Facts) -> Leftovers:
     return Leftovers(
         tuple(_tools(place, services)), tarballs, hardware, tuple(watchdogs(place, services)), agent,
         services.path("kudzu"), tuple(fed_by_systemd(place)), tuple(xen_drivers(place)),
-        place.link("/etc/mtab") is None and root.exists(place, "/etc/mtab"),
+        mtab_is_file(place),
     )  # fmt: skip
 
 
@@ -203,6 +203,14 @@ def fed_by_systemd(place: Root) -> Iterator[Feeding]:
             last = Feeding(path, text.count("\n", 0, found.start(1)) + 1, found.group().strip()), found.group(1)
     if last and last[1] not in ("", "0", "0s", "off", "no", "infinity") and watchdog_module(place) != "softdog":
         yield last[0]
+
+
+def mtab_is_file(place: Root) -> bool | Unknown:
+    """Whether the list of mounts is a file, as it was before systemd; Unknown where a capture does not say."""
+    try:
+        return place.link("/etc/mtab") is None and root.exists(place, "/etc/mtab")
+    except MigprepError as error:
+        return Unknown(str(error))
 
 
 SUSE = "/etc/sysconfig/kernel"

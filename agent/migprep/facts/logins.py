@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
-from migprep.model import Undetermined, Unknown
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +31,7 @@ class Login(NamedTuple):
     path: str
     line: int
     text: str
-    takes_root: bool = True
+    takes_root: bool | Unknown = True
 
     def is_lost_on(self, platform: str, consoles: tuple[str, ...]) -> bool:
         """Whether a target of `platform`, which shows its messages on `consoles`, has no such console."""
@@ -68,9 +68,20 @@ def probe(facts: Facts) -> Logins:
         kind, at, console = name.partition("@")
         if at and kind in ("serial-getty", "getty") and CONSOLE.fullmatch(console):
             found.append(Login(console, path, 0, f"{name} is started at boot"))
-    trusted = trusted_consoles(place)
-    found = [one._replace(takes_root=trusted is None or one.console in trusted) for one in found]
+    trusted = _trusted(place)
+    if trusted is not None:
+        found = [
+            one._replace(takes_root=trusted if isinstance(trusted, Unknown) else one.console in trusted)
+            for one in found
+        ]
     return Logins(tuple(one for one in found if _is_here(place, one.console)), by_inittab)
+
+
+def _trusted(place: Root) -> frozenset[str] | Unknown | None:
+    try:
+        return trusted_consoles(place)
+    except MigprepError as error:
+        return Unknown(str(error))
 
 
 # auth [user_unknown=ignore success=ok ignore=ignore default=bad] pam_securetty.so
