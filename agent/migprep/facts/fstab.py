@@ -16,7 +16,7 @@ PATH = "/etc/fstab"
 #: Debian's start-up script that checks the root filesystem (package initscripts).
 CHECKROOT = "/etc/init.d/checkroot.sh"
 #: Options whose value is a device: btrfs(5), xfs(5), ext4(5).
-OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path"})
+OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path", "x-systemd.requires"})
 
 
 #: Folders without which a machine is not up, or whose programs would go on with nothing (hier(7)).
@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     options: tuple[str, ...]
     device: Reference
     mounted: str  # path of the device that is mounted there now, "" when none or not known
+    further: tuple[Reference, ...] = ()  # devices that its options name
 
     @property
     def line(self) -> int:
@@ -104,14 +105,14 @@ class Entry(NamedTuple):
         passes = self.text.fields[5] if len(self.text.fields) > 5 else "0"
         return passes.lstrip("0") != "" and self.fstype not in ("xfs", "btrfs")
 
-    @property
-    def option_device(self) -> str:
-        """A further device that an option names by a name that changes (btrfs, XFS and ext4 take some); else ""."""
-        for option in self.options:
-            key, _, value = option.partition("=")
-            if key in OPTION_DEVICES and unresolved(value, "", Unknown("")).is_volatile:
-                return value
-        return ""
+    def lost_further(self, prefix: str) -> str:
+        """The first device that an option names, and that is gone where disks are called `prefix`; "" for none."""
+        return next((one.spec for one in self.further if one.breaks_on(prefix)), "")
+
+    def unsure_further(self, prefix: str) -> str:
+        """The same for one that may be another disk there, or that is lost and only asked for later."""
+        lost = "" if self.is_required or self.is_left_out else self.lost_further(prefix)
+        return lost or next((one.spec for one in self.further if one.may_shift_on(prefix)), "")
 
     @property
     def can_be_renamed(self) -> bool:
@@ -220,10 +221,15 @@ def _entry(line: columns.Line, block: Block | Unknown, mounts: Mounts | Unknown)
     spec, mountpoint = fields[0], fields[1].rstrip("/") or "/"
     fstype = fields[2] if len(fields) > 2 else "auto"
     options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
-    plain = spec if "=" in spec else spec.strip("\"'")
-    device = unresolved(plain, fstype, block) if isinstance(block, Unknown) else block.reference(plain, fstype)
+    device = _reference(spec if "=" in spec else spec.strip("\"'"), block, fstype)
+    named = (option.partition("=") for option in options)
+    further = tuple(_reference(value, block) for key, _, value in named if key in OPTION_DEVICES)
     mounted = "" if isinstance(block, Unknown) or isinstance(mounts, Unknown) else _mounted(block, mounts, mountpoint)
-    return Entry(line, spec, mountpoint, fstype, options, device, mounted)
+    return Entry(line, spec, mountpoint, fstype, options, device, mounted, further)
+
+
+def _reference(spec: str, block: Block | Unknown, fstype: str = "") -> Reference:
+    return unresolved(spec, fstype, block) if isinstance(block, Unknown) else block.reference(spec, fstype)
 
 
 def _mounted(block: Block, mounts: Mounts, mountpoint: str) -> str:
