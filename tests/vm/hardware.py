@@ -20,6 +20,7 @@ _DEVICES = {
     "watchdog": ["-device", "i6300esb", "-action", "watchdog=none"],
     "vmware-svga": ["-device", "vmware-svga"],
     "vga": ["-device", "VGA"],
+    "vmware-board": ["-smbios", "type=1,manufacturer=VMware,, Inc.,product=VMware Virtual Platform"],
 }
 _DISPLAYS = frozenset({"vmware-svga", "vga"})
 OVMF = Path("/usr/share/OVMF")

@@ -23,7 +23,7 @@ NETWORKS = ("networkd", "ifupdown", "netplan", "networkmanager")
 INITRAMFS = ("most", "source", "dracut", "dracut-source")
 DISKS = ("ide", "sata", "virtio", "virtio-scsi", "nvme")
 NICS = ("e1000", "e1000e", "virtio-net")
-DEVICES = ("watchdog", "vmware-svga", "vga")
+DEVICES = ("watchdog", "vmware-svga", "vga", "vmware-board")
 TARGETS = ("kvm", "kvm-scsi", "aws", "generic")
 
 
