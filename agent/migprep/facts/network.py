@@ -10,6 +10,7 @@ from migprep.facts import conditions, net_ifcfg, net_ifupdown, net_keyfile, net_
 from migprep.facts.conditions import Condition
 from migprep.facts.configuration import Configuration, enabled, linked
 from migprep.facts.interfaces import Interface, Interfaces
+from migprep.facts.modprobe import Line
 from migprep.facts.selection import with_macs
 from migprep.facts.udev import LinkFile, Rule, Udev, with_address
 from migprep.formats.stanzas import split
@@ -340,6 +341,11 @@ class Tuned(NamedTuple):
     line: int
     text: str
     stops: bool  # the interface stays down where it is refused
+    driver: str = ""  # the one that it is an option of
+
+    def fits(self, drivers: tuple[str, ...]) -> bool:
+        """Whether it is an option of one of `drivers` (each ``a`` or ``a|b``)."""
+        return any(self.driver in each.split("|") for each in drivers)
 
 
 class Network(NamedTuple):
@@ -385,6 +391,19 @@ class Network(NamedTuple):
             for one in self.in_use
             for each in one.tuning
         )
+
+    # options ixgbe max_vfs=8 LRO=0
+    def settings(self, lines: tuple[Line, ...]) -> tuple[Tuned, ...]:
+        """Every setting for ethtool that stops nothing, and of `lines` the options of the drivers of cards here."""
+        cards: dict[str, list[str]] = {}
+        for card in self.cards:
+            cards.setdefault(card.device.driver.replace("-", "_"), []).append(card.name)
+        options = (
+            Tuned("modprobe", ", ".join(cards[one.module]), one.path, one.line, one.raw, False, one.module)
+            for one in lines
+            if one.verb == "options" and one.module in cards and one.rest
+        )
+        return (*(one for one in self.tuned if not one.stops), *options)
 
     def with_macs(self, text: str, macs: dict[str, str]) -> str:
         """The file `text` asking for the new addresses of `macs`; everything else stays."""
@@ -458,6 +477,10 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
         from migprep.facts import net_connman
 
         found += net_connman.read(tree)
+    if root.exists(tree, "/etc/teamd"):
+        from migprep.facts import net_teamd
+
+        found += net_teamd.read(tree)
     arguments = root.value(tree, "/proc/cmdline")
     if "ip=" in arguments or "ifname=" in arguments:
         from migprep.facts import net_cmdline
@@ -537,8 +560,9 @@ def _above(name: str, standing: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces, by_place: bool) -> Iterable[Configuration]:
-    """Each with the cards that it means; networkd's first matching file keeps a card from the later ones."""
+    """Each with the cards that it means; networkd's first matching file keeps a device from the later ones."""
     taken: set[str] = set()
+    uppers = _uppers(found, interfaces)
     for one in found:
         if not conditions.now(one.conditions):
             continue
@@ -549,7 +573,22 @@ def _assigned(found: tuple[Configuration, ...], interfaces: Interfaces, by_place
             if not means and any(one.means(card) for card in interfaces.cards):
                 continue
         cards = [card for card in interfaces.cards if card.name in means]
-        yield one._replace(devices=means, spares=_spares(one, found, cards, by_place) if one.is_by_hardware else ())
+        one = one._replace(devices=means, spares=_spares(one, found, cards, by_place) if one.is_by_hardware else ())
+        stacked: list[str] = []
+        if one.tool == "networkd" and one.selection.names and not one.selection.by_mac:
+            stacked = [name for name in uppers if name not in taken and one.selection.allows_name(name)]
+            taken.update(stacked)
+            yield from (one._replace(interface=name, devices=()) for name in stacked)
+        if means or not stacked:
+            yield one
+
+
+def _uppers(found: tuple[Configuration, ...], interfaces: Interfaces) -> tuple[str, ...]:
+    """Bonds, bridges, VLANs … that networkd makes, or that are there: what a pattern (Name=bond*) may mean too."""
+    made = [name for one in found if one.tool == "networkd" for name in one.over]
+    made += [one.interface for one in found if one.tool == "networkd" and one.selection.is_empty]
+    there = [one.name for one in interfaces.devices if not one.is_physical and one.kind != "loopback"]
+    return tuple(dict.fromkeys(made + there))
 
 
 def _spares(
