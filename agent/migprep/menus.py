@@ -20,12 +20,6 @@ PATHS = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
 EFI = "/boot/efi/EFI/*/grub.cfg"
 #: What grub-mkconfig writes around the output of each of its scripts: ### BEGIN /etc/grub.d/10_linux ###
 MARK = "### BEGIN /etc/grub.d/"
-#: Scripts of distributions, whose part differs by their version and by language; each with two digits before it.
-SHIPPED = frozenset((
-    "header", "tuned", "debian_theme", "fallback_counting", "linux", "linux_zfs", "linux_xen", "linux_bls", "proxmox",
-    "reset_boot_success", "menu_auto_hide", "menu_show_once", "memtest86+", "ppc_terminfo", "bli", "os-prober",
-    "uefi-firmware", "fwupd",
-))  # fmt: skip
 #: What nobody may lose, whichever part it stands in.
 KEPT = re.compile(
     r"(?:password\w*|set superusers=|set default=|set timeout=|serial|terminal_(?:in|out)put|chainloader|configfile"
@@ -144,7 +138,7 @@ def _runs(place: Root, script: str) -> bool:
 
 
 def _is_shipped(script: str) -> bool:
-    return script.rpartition("/")[2][3:] in SHIPPED
+    return script.rpartition("/")[2][3:] in bootmenu.SHIPPED
 
 
 # --- the environment block ---

@@ -6,7 +6,7 @@ import re
 
 from migprep import root as files
 from migprep.facts.block import Block, Reference, unresolved
-from migprep.formats import cmdline
+from migprep.formats import bootmenu, cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -304,6 +304,21 @@ def _assigned(root: Root, block: Block | Unknown) -> list[Store]:
         text = files.text(root, path, 65536)
         if text:
             stores.append(Store(path, text, _named(path, "defaults", cmdline.words(text), block)))
+    return [*stores, *_scripts(root, block)]
+
+
+def _scripts(root: Root, block: Block | Unknown) -> list[Store]:
+    """The administrator's own parts of GRUB's menu, such as 40_custom: what they name comes back with every new one."""
+    folder, stores = "/etc/grub.d", []
+    for name in root.names(folder):
+        if name[3:] in bootmenu.SHIPPED or not name[:1].isdigit():
+            continue
+        text = files.text(root, f"{folder}/{name}", 65536) or ""
+        named: tuple[Argument, ...] = ()
+        for entry in bootmenu.grub(text).entries:
+            words = cmdline.words(text, entry.start, entry.end)
+            named += _named(f"{folder}/{name}", "defaults", words, block, has_initrd=bool(entry.initrd))
+        stores += [Store(f"{folder}/{name}", text, named)] if named else []
     return stores
 
 

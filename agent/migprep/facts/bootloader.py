@@ -27,7 +27,9 @@ EXTLINUX = (
     "/extlinux.conf",
     "/boot/extlinux/syslinux.cfg",
 )
-LILO = ("/etc/lilo.conf", "/etc/elilo.conf", "/boot/efi/efi/redhat/elilo.conf")
+LILO = ("/etc/lilo.conf",)
+ELILO = ("/etc/elilo.conf", "/boot/efi/efi/redhat/elilo.conf", "/boot/efi/efi/SuSE/elilo.conf")
+ZIPL = ("/etc/zipl.conf",)
 ENVIRONMENTS = ("/boot/grub/grubenv", "/boot/grub2/grubenv")
 ENTRIES = tuple(f"{place}/loader/entries" for place in ("/boot", "/boot/efi", "/efi"))
 
@@ -38,6 +40,11 @@ class MenuEntry(NamedTuple):
     path: str
     entry: bootmenu.Entry
     is_default: bool  # boots next: the menu's default, or what was chosen for one boot
+
+    @property
+    def title(self) -> str:
+        """As the menu shows it, else its name or its number."""
+        return self.entry.title or self.entry.name or f"entry {self.entry.place}"
 
 
 class Lost(NamedTuple):
@@ -59,7 +66,7 @@ class Remembered(NamedTuple):
 class BootLoader(NamedTuple):
     """What was found; `kind` is "" when nothing was."""
 
-    kind: str  # unified-image, grub, systemd-boot, grub-legacy, extlinux, lilo
+    kind: str  # unified-image, grub, systemd-boot, grub-legacy, extlinux, lilo, elilo, zipl
     path: str
     entries: tuple[MenuEntry, ...]
     esp: Esp
@@ -80,8 +87,8 @@ class BootLoader(NamedTuple):
 
     @property
     def is_by_blocks(self) -> bool:
-        """Whether the loader finds its kernel by the numbers of disk blocks, which its installer writes down."""
-        return self.kind == "lilo"
+        """Whether the loader starts what its installer wrote down (numbers of blocks) or copied."""
+        return self.kind in ("lilo", "elilo", "zipl")
 
 
 def probe(facts: Facts) -> BootLoader:
@@ -102,7 +109,9 @@ def probe(facts: Facts) -> BootLoader:
         ("systemd-boot", _systemd_boot),
         ("grub-legacy", _legacy),
         ("extlinux", _extlinux),
-        ("lilo", _lilo),
+        ("lilo", lambda root, esp: _menu(root, LILO, bootmenu.lilo)),
+        ("elilo", lambda root, esp: _menu(root, ELILO, bootmenu.lilo)),
+        ("zipl", lambda root, esp: _menu(root, ZIPL, bootmenu.lilo)),
     ):
         path, entries, known = find(root, esp)
         if entries:
@@ -163,7 +172,12 @@ def _grub(root: Root, esp: Esp) -> Found:
             found = [*reversed(_blocks(root, ENTRIES)), *found]
             places = iter(range(len(found)))
             found = [(where, one._replace(place=str(next(places))) if where != path else one) for where, one in found]
-            menu = menu._replace(entries=tuple(one for _, one in found))
+        more = f"{path.rpartition('/')[0]}/custom.cfg"
+        added = bootmenu.grub(files.text(root, more) or "").entries if "/custom.cfg" in text else ()
+        if added:
+            # Their numbers go on where those of the menu end, which is not known here.
+            found += [(more, one._replace(place=f"custom {one.place}")) for one in added]
+        menu = menu._replace(entries=tuple(one for _, one in found))
         once = known.get("next_entry", "") if "next_entry" in text else ""
         chosen = menu.chosen(known.get("saved_entry", ""))
         return path, _marked(path, tuple(found), chosen, menu.named(once)), {**known, "next_entry": once}
@@ -193,10 +207,6 @@ def _extlinux(root: Root, esp: Esp) -> Found:
         _, found, _ = _menu(root, (name if name.startswith("/") else f"{folder}/{name}",), bootmenu.extlinux)
         entries += found
     return path, entries, known
-
-
-def _lilo(root: Root, esp: Esp) -> Found:
-    return _menu(root, LILO, bootmenu.lilo)
 
 
 def _systemd_boot(root: Root, esp: Esp) -> Found:

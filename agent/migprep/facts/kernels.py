@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Where kernels keep their modules; one is often a link to the other.
 FOLDERS = ("/lib/modules", "/usr/lib/modules")
+#: What Red Hat's kernel packages read when they are updated; SUSE has other settings in a file of this name.
+UPDATES = "/etc/sysconfig/kernel"
 #: Bytes that modules.dep or modules.builtin may have; the largest seen is 900 kB.
 LIMIT = 16 << 20
 #: How a kernel's file begins (kernel-install(8), Debian's and SUSE's packages for other architectures).
@@ -79,6 +81,13 @@ class Kernels(NamedTuple):
 
     kernels: tuple[Kernel, ...]
     foreign: tuple[str, ...] = ()  # modules that run now and were not built with their kernel
+    package: str = ""  # whose updates become the default (Red Hat's DEFAULTKERNEL); "" where nothing tells, or none do
+    package_line: int = 0
+
+    @property
+    def is_package_xen(self) -> bool:
+        """Whether updates of the kernel for paravirtual Xen hosts become the default: kernel-xen, kernel-xenU."""
+        return self.package.startswith("kernel-xen")
 
     @property
     def default(self) -> Kernel:
@@ -151,7 +160,20 @@ def probe(facts: Facts) -> Kernels:
         raise Undetermined("no kernel is installed: no folder below /lib/modules belongs to one")
     ordered = sorted(found.values(), key=lambda one: numbers(one.version))
     default = _default(facts, ordered)
-    return Kernels(tuple(one._replace(is_default=one.version in default) for one in ordered), _foreign(root))
+    marked = tuple(one._replace(is_default=one.version in default) for one in ordered)
+    return Kernels(marked, _foreign(root), *_package(root))
+
+
+# UPDATEDEFAULT=yes
+# DEFAULTKERNEL=kernel-xen
+def _package(root: Root) -> tuple[str, int]:
+    """The package whose new kernels are put first in the menu, and the line that says so (new-kernel-pkg(8))."""
+    text = files.text(root, UPDATES) or ""
+    told = {one.group(1): one for one in re.finditer(r"(?m)^(UPDATEDEFAULT|DEFAULTKERNEL)=[\"']?([\w.+-]*)", text)}
+    asked = told.get("DEFAULTKERNEL")
+    if not asked or "UPDATEDEFAULT" in told and told["UPDATEDEFAULT"].group(2) != "yes":
+        return "", 0
+    return asked.group(2), text.count("\n", 0, asked.start()) + 1
 
 
 def _boot(root: Root) -> tuple[str, ...] | Unknown:

@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     start: int
     end: int
     release: str = ""  # of the kernel, where something else than its file name tells
+    disk: int = -1  # firmware's number of the disk on which the kernel is looked for; -1 where it is searched for
 
     @property
     def version(self) -> str:
@@ -59,6 +60,20 @@ def version_of(path: str) -> str:
     return found.group(1) if found and found.group(1)[:1].isdigit() else ""
 
 
+#: Scripts of distributions that write a GRUB menu; each with two digits before it.
+SHIPPED = frozenset((
+    "header", "tuned", "debian_theme", "fallback_counting", "linux", "linux_zfs", "linux_xen", "linux_bls", "proxmox",
+    "reset_boot_success", "menu_auto_hide", "menu_show_once", "memtest86+", "ppc_terminfo", "bli", "os-prober",
+    "uefi-firmware", "fwupd",
+))  # fmt: skip
+
+
+# set root='hd1,msdos1'   set root=(hd0,1)   root (hd1,0)   linux (hd1,gpt2)/vmlinuz
+DISK = r"\(?[\"']?\(?hd(?P<number>\d+)\b"
+ROOT = r"[ \t]*(?:set[ \t]+root=|root(?:noverify)?[ \t]+)" + DISK
+SEARCH = r"[ \t]*(?:search\b[^\n]*(?:--set|-s)\b(?!=(?!root\b))|search\.\w+[ \t]+\S+[ \t]+root\b|uuid[ \t])"
+
+
 # Compiled when the first menu is read (re keeps what it compiled): most machines have one kind of menu.
 LINUX = (
     r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?"
@@ -83,7 +98,7 @@ def grub(text: str) -> Menu:
     entries: list[Entry] = []
     default, counters, depth, title, name = "", [0], 0, "", ""
     levels: list[int] = []
-    place = "0"
+    place, disk = "0", -1
     for number, offset, line in lines_of(text):
         opened = re.match(ENTRY, line)
         kernel = re.match(LINUX, line)
@@ -97,19 +112,20 @@ def grub(text: str) -> Menu:
             title = next(("".join(word) for word in words), "")
             found = re.search(r"(?:--id|menuentry_id_option)[ \t]+['\"]?([^'\"\s{]+)", opened.group("rest"))
             name = found.group(1) if found else ""
-            place = ">".join(str(count) for count in counters)
+            place, disk = ">".join(str(count) for count in counters), -1
             counters[-1] += 1
             if opened.group("kind") == "submenu":
                 levels.append(depth)
                 counters.append(0)
         elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
-            start = offset + kernel.start("args")
-            entries.append(
-                Entry(title, name, place, kernel.group("kernel"), "", number, start, offset + kernel.end("args"))
-            )
+            args = (offset + kernel.start("args"), offset + kernel.end("args"))
+            file = kernel.group("kernel")
+            entries.append(Entry(title, name, place, file, "", number, *args, disk=_disk_of(file, disk)))
         elif initrd and entries and not entries[-1].initrd and entries[-1].place == place:
             named = [one for one in initrd.group("paths").split() if not one.startswith("--")]
             entries[-1] = entries[-1]._replace(initrd=main_of(named))
+        else:
+            disk = _looked_on(line, disk)
         depth += line.count("{") - line.count("${") - line.count("}") + len(re.findall(r"\$\{[^}]*\}", line))
         if levels and depth <= levels[-1] and "}" in line:
             levels.pop()
@@ -117,21 +133,35 @@ def grub(text: str) -> Menu:
     return Menu(tuple(entries), default)
 
 
+def _looked_on(line: str, disk: int) -> int:
+    """The disk on which files are looked for after a line of GRUB, -1 after a search for their file system."""
+    found = re.match(ROOT, line)
+    return int(found.group("number")) if found else -1 if re.match(SEARCH, line) else disk
+
+
+def _disk_of(kernel: str, disk: int) -> int:
+    """The disk that a kernel's path names itself, else `disk`."""
+    found = re.match(DISK, kernel) if kernel.startswith("(") else None
+    return int(found.group("number")) if found else disk
+
+
 def legacy(text: str) -> Menu:
     """menu.lst or grub.conf of GRUB legacy: `title`, `kernel FILE ARGUMENTS`, `default N`; Debian's `# kopt=`."""
     entries: list[Entry] = []
-    default, title, count = "0", "", -1
+    default, title, count, disk = "0", "", -1, -1
     for number, offset, line in lines_of(text):
+        disk = _looked_on(line, disk)
         word, _, rest = line.strip().partition(" ")
         kernel = re.match(r"[ \t]*(?:kernel|module)[ \t=]+(?:--\S+[ \t]+)*(?P<kernel>\S+)(?P<args>.*)", line)
         kopt = re.match(r"# ?kopt(?:_\S+)?=(?P<args>.*)", line)
         if word == "title":
-            title, count = rest.strip(), count + 1
+            title, count, disk = rest.strip(), count + 1, -1
         elif re.match(r"default[ \t=]", line.strip()):
             default = line.strip()[7:].strip(" \t=")
         elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
             args = (offset + kernel.start("args"), offset + kernel.end("args"))
-            entries.append(Entry(title, "", str(max(count, 0)), kernel.group("kernel"), "", number, *args))
+            file = kernel.group("kernel")
+            entries.append(Entry(title, "", str(max(count, 0)), file, "", number, *args, disk=_disk_of(file, disk)))
         elif kopt:
             entries.append(
                 Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args"))
@@ -195,7 +225,7 @@ def main_of(names: list[str]) -> str:
 
 
 def lilo(text: str) -> Menu:
-    """lilo.conf and elilo.conf: `image=`, `label=`, and device-naming `root=` and `append=` lines."""
+    """lilo.conf, elilo.conf, zipl.conf: `image=`, `label=`, and what names devices: `root=`, `append=`, `parameters=`."""
     entries: list[Entry] = []
     default = label = kernel = ""
     for number, offset, line in lines_of(text):
@@ -211,9 +241,9 @@ def lilo(text: str) -> Menu:
                 one._replace(name=label, title=label) if one.kernel == kernel and not one.name else one
                 for one in entries
             ]
-        if word in ("root", "append"):
+        if word in ("root", "append", "parameters"):
             start = found.start("word") if word == "root" else found.start("rest") + (found.group("rest")[:1] in "\"'")
-            end = found.end("rest") - (word == "append" and found.group("rest")[-1:] in "\"'")
+            end = found.end("rest") - (word != "root" and found.group("rest")[-1:] in "\"'")
             entries.append(
                 Entry("", "", str(len(entries)), kernel, "", number, offset + start, offset + max(start, end))
             )
