@@ -225,7 +225,7 @@ def main_of(names: list[str]) -> str:
 
 
 def lilo(text: str) -> Menu:
-    """lilo.conf, elilo.conf, zipl.conf: `image=`, `label=`, and what names devices: `root=`, `append=`, `parameters=`."""
+    """lilo.conf, elilo.conf, zipl.conf: `image=`, `label=`; devices in `root=`, `append=`, `parameters=`."""
     entries: list[Entry] = []
     default = label = kernel = ""
     for number, offset, line in lines_of(text):
