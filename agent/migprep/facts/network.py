@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from migprep import root
 from migprep.facts import conditions, net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
 from migprep.facts.conditions import Condition
-from migprep.facts.configuration import Configuration, enabled, linked
+from migprep.facts.configuration import Configuration, linked
 from migprep.facts.interfaces import Interface, Interfaces
 from migprep.facts.modprobe import Line
 from migprep.facts.selection import with_macs
@@ -116,7 +116,7 @@ class Card(NamedTuple):
         """Whether it has an address beyond its own wire, and nothing that is understood here gives it one."""
         if self.configurations or self.automatic or self.device.master:
             return False
-        return any(not address.startswith(("fe80:", "169.254.")) for address in self.device.known_addresses)
+        return _is_reached(self.device)
 
     @property
     def shown_addresses(self) -> str:
@@ -314,6 +314,19 @@ class Card(NamedTuple):
         return any(one.is_dhcp for one in self.configurations)
 
 
+class Newcomer(NamedTuple):
+    """A wired card of the target, of which no file here can know more."""
+
+    name: str
+    driver: str
+    mac: str = ""
+    permanent_mac: str = ""
+    place: str = ""
+    kind: str = "ether"
+    properties: dict[str, str] = {}  # noqa: RUF012  never changed
+    predictable: tuple[str, ...] = ()
+
+
 class SlotName(NamedTuple):
     """A udev rule or .link file that names a card by its place on the bus."""
 
@@ -356,6 +369,9 @@ class Network(NamedTuple):
     stale_rules: tuple[Rule, ...]  # udev rules that name a card that is not here
     address_rules: tuple[Rule, ...]  # udev rules that name a card of this machine by its address
     slot_names: tuple[SlotName, ...]  # rules and .link files that name a card by its place
+    wireless: tuple[Interface, ...] = ()  # Wi-Fi cards and modems, which no target has
+    by_place: bool = True  # systemd names cards by their place here
+    automatic: bool = False  # NetworkManager gives an address to cards that nothing is configured for
     early: str = ""  # the tool whose initramfs is asked for a network by a card's name
     carried: str = ""  # what dracut's configuration carries into the initramfs, where that has a network by name
 
@@ -365,6 +381,28 @@ class Network(NamedTuple):
         return "".join(
             wanted[number].by_address(line, number) if number in wanted else line
             for number, line in enumerate(split(text), 1)
+        )
+
+    @property
+    def by_wireless(self) -> tuple[Interface, ...]:
+        """Wi-Fi cards and modems that it is reached by, where no wired card has an address or is given one."""
+        if not self.wireless or any(one.at_boot and one.method in ("dhcp", "static") for one in self.for_cards):
+            return ()
+        if any(_is_reached(card.device) for card in self.cards):
+            return ()
+        return tuple(device for device in self.wireless if _is_reached(device))
+
+    def serves_new_card_on(self, target: Target) -> bool:
+        """Whether something here gives an address to a wired card of the target, whatever that is called."""
+        if self.automatic:
+            return True
+        names = BY_PLACE if self.by_place else ("eth0",)
+        drivers = [one for each in target.nic.drivers for one in each.split("|")]
+        return any(
+            one.at_boot
+            and one.method in ("dhcp", "static")
+            and all(one.means(Newcomer(name, driver)) for name in names for driver in drivers[-1:])
+            for one in self.configurations
         )
 
     @property
@@ -440,6 +478,11 @@ class Network(NamedTuple):
         return text
 
 
+def _is_reached(device: Interface) -> bool:
+    """Whether it has an address beyond its own wire. Raises Undetermined where nobody could look."""
+    return any(not address.startswith(("fe80:", "169.254.")) for address in device.known_addresses)
+
+
 def probe(facts: Facts) -> Network:
     """Read every tool's configuration. Raises Undetermined where devices or one tool's files cannot be read."""
     interfaces, udev = facts.interfaces, facts.udev
@@ -494,7 +537,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
     by_place = _names_by_place(interfaces, udev, tree)
     configurations = tuple(_assigned(found, interfaces, by_place))
     shared = {name for one in interfaces.shared_macs for name in one.names}
-    automatic = bool(tree.names("/etc/NetworkManager")) and enabled(tree, "NetworkManager.service")
+    automatic = net_keyfile.serves_any(tree)
     eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
     standing = _standing(configurations, interfaces)
     macs = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac) if mac}
@@ -529,6 +572,9 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
         stale_rules=tuple(rule for rule in udev.naming_rules if rule.macs and not macs & {*rule.macs}),
         address_rules=tuple(rule for rule in udev.naming_rules if macs & {*rule.macs}),
         slot_names=tuple(_slot_names(udev, cards)),
+        wireless=tuple(one for one in interfaces.devices if one.is_physical and one.kind in ("wlan", "wwan")),
+        by_place=by_place,
+        automatic=automatic,
         early=early,
         carried=_carried(tree) if early == "dracut" else "",
     )
