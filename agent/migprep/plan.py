@@ -327,9 +327,7 @@ class _Maker:
         old, new = cast(Tracked, self.facts), cast(Tracked, facts)
         results = {}
         for rule in self.rules:
-            same = all(
-                new.known(need) is not None and new.known(need) is old.known(need) for need in rule.needs
-            )
+            same = all(new.known(need) is not None and new.known(need) is old.known(need) for need in rule.needs)
             judged = self.results[rule.id] if same else self.judge(rule, facts, self.target)
             results[rule.id] = _without(judged, self.expected.get(rule.id, ()))
         return results

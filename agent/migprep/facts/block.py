@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import Enum
+from fnmatch import fnmatchcase
 from itertools import islice
 
 from migprep import root as files
 from migprep import udevdb
+from migprep.facts.udev import Udev
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +30,7 @@ class Kind(Enum):
     NAME = "kernel name"
     PATH = "by-path link"
     ID = "by-id link"
+    RULE = "link that a udev rule makes by hardware"
     CONTENT = "content-derived link"  # dm-uuid-*, md-uuid-*, lvm-pv-uuid-*
     MAPPER = "device-mapper name"
     MD = "md name"
@@ -78,11 +81,12 @@ class Reference(NamedTuple):
     devices: tuple[BlockDevice, ...] = ()
     candidate: str = ""  # the stable way to name it: UUID=…, or "" when there is none
     disks: int = 0  # how many disks this machine has
+    names: tuple[str, ...] = ()  # kernel names that the udev rules which make the link ask for
 
     @property
     def is_volatile(self) -> bool:
-        """Named by its place on this hardware: kernel name, by-path, by-id with a serial, multipath."""
-        return self.kind in (Kind.NAME, Kind.PATH, Kind.ID) or self.is_multipath
+        """Named by its place on this hardware: kernel name, by-path, by-id with a serial, a udev rule, multipath."""
+        return self.kind in (Kind.NAME, Kind.PATH, Kind.ID, Kind.RULE) or self.is_multipath
 
     @property
     def is_multipath(self) -> bool:
@@ -92,6 +96,13 @@ class Reference(NamedTuple):
         if isinstance(self.devices, Unknown) or not self.devices:
             return self.spec.startswith("/dev/mapper/mpath")
         return self.devices[0].kind == "multipath"
+
+    @property
+    def is_drive(self) -> bool:
+        """Whether it names a drive for disks that are put in: a CD, a floppy."""
+        if DRIVE.match(self.spec):
+            return True
+        return self.kind is Kind.OTHER and bool(self.devices) and self.devices[0].kind == "rom"
 
     @property
     def is_removable(self) -> bool:
@@ -114,6 +125,11 @@ class Reference(NamedTuple):
         return self.is_content and not self.devices
 
     @property
+    def is_absent(self) -> bool:
+        """Names an identifier, or a link below /dev, that no device of this machine has."""
+        return self.is_missing or self.kind in (Kind.OTHER, Kind.RULE) and self.spec[:5] == "/dev/" and not self.devices
+
+    @property
     def is_ambiguous(self) -> bool:
         """Names a content identifier that two devices have."""
         return self.is_content and len(self.devices) > 1
@@ -131,6 +147,8 @@ class Reference(NamedTuple):
 
     def breaks_on(self, prefix: str) -> bool:
         """Whether the name surely means nothing where disks are called `prefix` (vd, sd, nvme …)."""
+        if self.kind is Kind.RULE:
+            return not any(takes(name, prefix) for name in self.names)
         return self.is_volatile and (self.kind is not Kind.NAME or name_prefix(self.spec) != prefix)
 
     def may_shift_on(self, prefix: str) -> bool:
@@ -144,11 +162,21 @@ NAME = re.compile(
     r"|(?P<mmc>mmcblk|pmem)\d+(?:p\d+)?|(?P<raid>cciss|ida|rd|ataraid|i2o)/[a-z0-9]+)$"
 )
 
+DRIVE = re.compile(r"/dev/(?:sr|scd|fd)\d+$|/dev/(?:cdrom|cdrw|dvd|dvdrw|floppy)\d*$")
+
 
 def name_prefix(spec: str) -> str:
     """The family of a kernel name: sd for /dev/sda1; "" when it is none."""
     found = NAME.match(spec)
     return next((group for group in found.groups() if group), "") if found else ""
+
+
+def takes(pattern: str, prefix: str) -> bool:
+    """Whether KERNEL=="pattern" of a udev rule holds for a disk or partition of this family (vd, sd, nvme …)."""
+    disks = [f"nvme{n}n1" for n in range(4)] if prefix == "nvme" else [f"{prefix}{letter}" for letter in "abcd"]
+    part = "p" if prefix == "nvme" else ""
+    names = [*disks, *(f"{disk}{part}{number}" for disk in disks for number in range(1, 17))]
+    return any(fnmatchcase(name, one) for one in pattern.split("|") for name in names)
 
 
 #: Content identifiers: how they are written, and their folder of links.
@@ -171,6 +199,7 @@ class Block(NamedTuple):
     devices: tuple[BlockDevice, ...]
     by_name: dict[str, tuple[BlockDevice, ...]]
     disk_count: int = 0  # of whole fixed disks
+    udev: Udev | Unknown = Unknown("udev's rules were not read")
 
     @property
     def disks(self) -> tuple[BlockDevice, ...]:
@@ -191,7 +220,19 @@ class Block(NamedTuple):
         found = self.by_name.get(key, ()) if kind not in (Kind.NETWORK, Kind.PSEUDO, Kind.FILE) else ()
         if kind is Kind.OTHER and found and found[0].kind in (*STACKED, "multipath"):
             kind = Kind.MAPPER
-        return Reference(spec, kind, found, self.candidate(found[0]) if len(found) == 1 else "", self.disk_count)
+        names: tuple[str, ...] = ()
+        if kind is Kind.OTHER:
+            kind, names = self._made(spec)
+        candidate = self.candidate(found[0]) if len(found) == 1 else ""
+        return Reference(spec, kind, found, candidate, self.disk_count, names)
+
+    def _made(self, spec: str) -> tuple[Kind, tuple[str, ...]]:
+        """Whether this machine's udev rules make this link, all by names or hardware; the names they ask for."""
+        makers = () if isinstance(self.udev, Unknown) else self.udev.makers(spec)
+        asked = [rule.asked("KERNEL") for rule in makers]
+        if not makers or not all(rule.is_by_hardware or names for rule, names in zip(makers, asked)):
+            return Kind.OTHER, ()
+        return Kind.RULE, tuple(n for rule, names in zip(makers, asked) for n in names[:1] if not rule.is_by_hardware)
 
     def candidate(self, device: BlockDevice) -> str:
         """The stable name of a device: filesystem UUID, else partition UUID, else label; "" when none is unique."""
@@ -240,7 +281,7 @@ def classify(spec: str, fstype: str = "") -> tuple[Kind, str]:
             return Kind[tag], f"{tag}={_normal(tag, unescape(spec[len(prefix) :]))}"
     if fstype in NETWORK or spec.startswith("//") or re.match(r"[^/\s]+:/", spec):
         return Kind.NETWORK, ""
-    if fstype in PSEUDO or (spec and not spec.startswith("/")):
+    if fstype in PSEUDO or spec == "/dev/fuse" or (spec and not spec.startswith("/")):
         return Kind.PSEUDO, ""
     if not spec.startswith("/dev/"):
         return Kind.FILE, ""
@@ -285,7 +326,8 @@ def probe(facts: Facts) -> Block:
     """Read the udev database and /sys/class/block. Raises Undetermined when udev has told nothing."""
     if not udevdb.has_database(facts.root, "block"):
         raise Undetermined(f"no udev database ({udevdb.DATABASE}): UUIDs and labels of disks cannot be read")
-    return collect(device_of(facts.root, one) for one in udevdb.devices(facts.root, "block", facts.cache))
+    found = collect(device_of(facts.root, one) for one in udevdb.devices(facts.root, "block", facts.cache))
+    return found._replace(udev=facts.udev)
 
 
 def collect(devices: Iterable[BlockDevice]) -> Block:

@@ -81,6 +81,17 @@ class Entry(NamedTuple):
         return ""
 
     @property
+    def header(self) -> Reference:
+        """The device that holds its LUKS header apart (header=), when that is named by a name that changes."""
+        for option in self.options:
+            key, _, value = option.partition("=")
+            spec = value if value.startswith("/dev/") else value.rpartition(":")[2]  # /header.img:/dev/sdb1
+            found = unresolved(spec, "", Unknown(""))
+            if key == "header" and found.is_volatile:
+                return found
+        return Reference("", Kind.OTHER)
+
+    @property
     def candidate(self) -> str:
         """The stable name for it; for a random key never what is on the device, for that changes at every boot."""
         if not self.is_random:

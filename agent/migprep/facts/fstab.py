@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migprep import root as files
-from migprep.facts.block import Block, Reference, unresolved
+from migprep.facts.block import Block, Reference, unescape, unresolved
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PATH = "/etc/fstab"
 #: Debian's start-up script that checks the root filesystem (package initscripts).
 CHECKROOT = "/etc/init.d/checkroot.sh"
-#: Options whose value is a device: btrfs(5), xfs(5), ext4(5).
+#: Options whose value is a device, or its unit: btrfs(5), xfs(5), ext4(5), systemd.mount(5).
 OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path", "x-systemd.requires"})
 
 
@@ -223,9 +223,15 @@ def _entry(line: columns.Line, block: Block | Unknown, mounts: Mounts | Unknown)
     options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
     device = _reference(spec if "=" in spec else spec.strip("\"'"), block, fstype)
     named = (option.partition("=") for option in options)
-    further = tuple(_reference(value, block) for key, _, value in named if key in OPTION_DEVICES)
+    further = tuple(_reference(_node(value), block) for key, _, value in named if key in OPTION_DEVICES)
     mounted = "" if isinstance(block, Unknown) or isinstance(mounts, Unknown) else _mounted(block, mounts, mountpoint)
     return Entry(line, spec, mountpoint, fstype, options, device, mounted, further)
+
+
+# x-systemd.requires=/dev/sdb1   x-systemd.requires=dev-sdb1.device
+def _node(value: str) -> str:
+    r"""The path that a device's unit stands for: - is /, \x2d is - (systemd-escape(1))."""
+    return "/" + unescape(value[: -len(".device")].replace("-", "/")) if value.endswith(".device") else value
 
 
 def _reference(spec: str, block: Block | Unknown, fstype: str = "") -> Reference:

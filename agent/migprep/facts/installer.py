@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
+from migprep.facts import udev
 from migprep.facts.block import Reference, unresolved
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
@@ -96,10 +97,6 @@ def _maps(facts: Facts) -> Iterator[Place]:
 
 # KERNEL=="sd?1", SUBSYSTEM=="block", PROGRAM=="/usr/lib/udev/scsi_id -g -u -d /dev/$parent", RESULT=="36000c29…", …
 # ENV{ID_SERIAL}=="0QEMU_QEMU_HARDDISK_drive1", SYMLINK+="oracleasm/data1", OWNER="grid"
-HARDWARE = re.compile(
-    r"(?:ENV\{(?:ID_SERIAL(?:_SHORT)?|ID_PATH|ID_WWN\w*|ID_SCSI_SERIAL|ID_MODEL)\}|RESULT|ATTRS?\{(?:serial|model|wwid)\}"
-    r"|KERNELS)[ \t]*==[ \t]*\"(?!\"|\*\"|\?\*\")"
-)
 ABOUT = re.compile(r"SUBSYSTEMS?==\"(?:block|scsi)\"|KERNEL==\"(?:sd|dm-|vd|xvd|hd|nvme|\[?sv)|scsi_id|oracleasm|asm")
 
 
@@ -111,5 +108,5 @@ def _disk_rules(root: Root) -> Iterator[DiskRule]:
                 continue
             text = (files.text(root, path) or "").replace("\\\n", "  ")
             for number, line in enumerate(text.split("\n"), 1):
-                if not line.lstrip().startswith("#") and HARDWARE.search(line) and ABOUT.search(line):
+                if not line.lstrip().startswith("#") and udev.HARDWARE.search(line) and ABOUT.search(line):
                     yield DiskRule(path, number, line.strip())

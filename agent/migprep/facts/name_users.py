@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
-from migprep.facts.configuration import LEFT, is_started, started
+from migprep.facts.block import unescape
+from migprep.facts.configuration import LEFT, UNITS, is_started, started
 from migprep.facts.network import Card
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Undetermined, Unknown
@@ -96,6 +97,7 @@ PLACES = (
     Place("script", "/etc/cron.d/*"),
     Place("script", "/var/spool/cron/crontabs/*"),
     Place("script", "/etc/systemd/system/*.service"),
+    Place("script", "/etc/systemd/system/*.d/*.conf"),
     Place("script", "/usr/local/bin/*"),
     Place("script", "/usr/local/sbin/*"),
     Place("script", "/etc/default/*"),
@@ -103,6 +105,12 @@ PLACES = (
     Place("script", "/etc/vnstat.conf"),
     Place("script", "/etc/ntp.conf"),
 )
+
+# BindsTo=sys-subsystem-net-devices-ens3.device   ExecStart=/lib/systemd/systemd-networkd-wait-online --interface=ens3
+#: What makes a unit fail without the card of this name (systemd.unit(5), systemd-networkd-wait-online.service(8)).
+WAITS = re.compile(r"^(?:BindsTo|Requires|Requisite)=.*net-devices-|wait-online\b.*(?:-i\s*|--interface[= ])")
+# /etc/systemd/system/multi-user.target.wants/dhcpcd@ens3.service
+INSTANCES = "/etc/systemd/system/*.wants/*@*.service"
 
 #: What says that a firewall keeps out whatever it does not let in, and a line that lets in on any card.
 DROPS = re.compile(
@@ -133,6 +141,8 @@ class User(NamedTuple):
     @property
     def where(self) -> str:
         """Line 8, or lines 8, 12 and 14."""
+        if not self.line:
+            return "in its name"
         numbers = [str(number) for number in (self.line, *self.others)]
         return f"line {numbers[0]}" if len(numbers) == 1 else f"lines {', '.join(numbers[:-1])} and {numbers[-1]}"
 
@@ -174,7 +184,16 @@ def probe(facts: Facts) -> NameUsers:
             content = _content(tree, path, names)
             if content and not (path.startswith("/etc/ufw/") and not _ufw(tree)):
                 found += _users(place, path, content, cards, pattern)
-    return NameUsers(tuple(found))
+    return NameUsers((*found, *_instances(tree, cards)))
+
+
+def _instances(tree: Root, cards: dict[str, Card]) -> Iterator[User]:
+    """Instances of units that are started for a card."""
+    for path in root.glob(tree, INSTANCES)[:FILES]:
+        unit = path.rpartition("/")[2]
+        card = cards.get(unescape(unit.partition("@")[2][: -len(".service")]))
+        if card:
+            yield User(card, "service", path, 0, unit, (), False)
 
 
 def _present(tree: Root) -> Iterator[Place]:
@@ -190,8 +209,9 @@ def _present(tree: Root) -> Iterator[Place]:
 
 
 def named(names: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds one of `names` as a word of its own, also before .10, :1 and a slash."""
-    return re.compile(r"(?<![\w-])(" + "|".join(re.escape(one) for one in names) + r")(?![\w-])")
+    """Finds one of `names` as a word of its own, also before .10, :1 and a slash, and as a card's unit."""
+    either = "|".join(re.escape(one) for one in names)
+    return re.compile(rf"(?<![\w-])(?:sys-subsystem-net-devices-)?({either})(?![\w-])")
 
 
 def parse(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, int, str]]:
@@ -209,9 +229,10 @@ def _users(place: Place, path: str, content: str, cards: dict[str, Card], patter
     for name, number, text in parse(content, pattern):
         mentions.setdefault(name, []).append((number, text))
     for name, lines in mentions.items():
+        kind = "service" if path.startswith(UNITS) and any(WAITS.search(text) for _, text in lines) else place.kind
         shuts_out = place.kind == "firewall" and shuts_out_others(content, lines)
         further = tuple(number for number, _ in lines[1:LINES])
-        yield User(cards[name], place.kind, path, lines[0][0], lines[0][1], further, shuts_out)
+        yield User(cards[name], kind, path, lines[0][0], lines[0][1], further, shuts_out)
 
 
 def shuts_out_others(content: str, lines: list[tuple[int, str]]) -> bool:

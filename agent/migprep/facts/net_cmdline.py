@@ -5,14 +5,14 @@ from __future__ import annotations
 from migprep import root
 from migprep.facts.configuration import Configuration, number, prefix
 from migprep.facts.selection import Selection, mac
+from migprep.formats.stanzas import split
 from migprep.root import Root
 
 PATH = "/proc/cmdline"
 AUTOMATIC = frozenset({"dhcp", "dhcp4", "dhcp6", "on", "any", "both", "auto6", "either6", "bootp", "rarp"})
 #: Arguments that make an initramfs want a network at all.
 WANTS = ("rd.neednet=1", "netroot=", "root=nfs", "root=/dev/nfs", "root=iscsi:", "root=dhcp", "boot=nfs", "nfsroot=")
-#: An ssh server inside the initramfs, to unlock a disk from afar.
-UNLOCKS = ("/etc/dropbear/initramfs", "/etc/dropbear-initramfs", "/etc/tinyssh")
+CONFIGURED, QUOTES = "/etc/initramfs-tools", "\"'"
 
 
 def parse(arguments: str, path: str = PATH) -> tuple[Configuration, ...]:
@@ -68,10 +68,21 @@ def _words(value: str) -> list[str]:
     return words
 
 
-def read(tree: Root) -> tuple[Configuration, ...]:
-    """What the arguments of the running kernel say, where an initramfs would listen."""
+def read(tree: Root, unlocks: bool) -> tuple[Configuration, ...]:
+    """What the arguments of the running kernel say, where an initramfs would listen; `unlocks`: to an ssh server."""
     arguments = root.value(tree, PATH)
     if "ip=" not in arguments and "ifname=" not in arguments:
-        return ()
-    wanted = any(sign in arguments for sign in WANTS) or any(root.is_dir(tree, path) for path in UNLOCKS)
+        return _configured(tree) if unlocks else ()
+    wanted = unlocks or any(sign in arguments for sign in WANTS)
     return tuple(one for one in parse(arguments) if wanted or one.given_name)
+
+
+def _configured(tree: Root) -> tuple[Configuration, ...]:
+    """The last IP= of initramfs-tools' configuration, which stands for an argument ip= (initramfs.conf(5))."""
+    found: tuple[Configuration, ...] = ()
+    for path in (f"{CONFIGURED}/initramfs.conf", *root.glob(tree, f"{CONFIGURED}/conf.d/*")):
+        for at, line in enumerate(split(root.text(tree, path) or ""), 1):
+            key, _, value = line.strip().partition("=")
+            if key == "IP":
+                found = tuple(one._replace(line=at) for one in parse(f"ip={value.strip(QUOTES)}", path))
+    return found

@@ -21,6 +21,8 @@ from migprep.typed import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from migprep.facts import Facts
 
+#: Where an ssh server inside the initramfs, to unlock a disk from afar, keeps its settings.
+UNLOCKS = ("/etc/dropbear/initramfs", "/etc/dropbear-initramfs", "/etc/tinyssh")
 #: Names that systemd gives a card by its place; which one the target's card gets cannot be known before.
 BY_PLACE = ("eno1", "ens1", "enp1s0")
 #: systemd before this version does not know PermanentMACAddress= and Type=ether in .link files.
@@ -525,10 +527,11 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
 
         found += net_teamd.read(tree)
     arguments = root.value(tree, "/proc/cmdline")
-    if "ip=" in arguments or "ifname=" in arguments:
+    unlocks = any(root.is_dir(tree, path) for path in UNLOCKS)
+    if "ip=" in arguments or "ifname=" in arguments or unlocks:
         from migprep.facts import net_cmdline
 
-        found += net_cmdline.read(tree)
+        found += net_cmdline.read(tree, unlocks)
     return found
 
 

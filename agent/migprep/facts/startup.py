@@ -64,6 +64,10 @@ WAITS = frozenset({
     "ConditionPathExists", "AssertPathExists", "ConditionPathExistsGlob", "PathExists",
 })  # fmt: skip
 
+#: Those that keep the unit from starting, and the targets without which there is no boot (bootup(7)).
+HARD = frozenset({"What", "BindsTo", "Requires", "Requisite", "AssertPathExists"})
+NEEDED = ("local-fs.target", "sysinit.target", "basic.target")
+
 #: Commands and settings that tune or watch a disk and lose nothing when it is not there.
 TUNING = frozenset({
     "hdparm", "smartd", "smartctl", "sdparm", "blockdev", "sysfs", "tuned", "laptop-mode", "monitoring",
@@ -103,6 +107,7 @@ class Mention(NamedTuple):
     destroys: bool = False
     setting: str = ""  # the directive of a unit, or the variable that it is assigned to
     is_present: bool = True  # False where this machine is known to have no such device
+    is_needed: bool = False  # in a unit that the boot requires
     origin: str | Unknown = "local"  # packaged: as its package brought it; changed: edited since; local: of no package
 
     @property
@@ -136,6 +141,11 @@ class Mention(NamedTuple):
     def is_wait(self) -> bool:
         """Whether a unit waits for the device or will not start without it."""
         return self.is_own and self.is_present and self.setting in WAITS
+
+    @property
+    def stops_boot(self) -> bool:
+        """Whether the boot requires the unit that will not start without the device."""
+        return self.is_wait and self.is_needed and self.setting in HARD
 
     @property
     def is_tuning(self) -> bool:
@@ -276,7 +286,21 @@ def probe(facts: Facts) -> Startup:
             found.append(gap(call.path, f"more than {FILES} start-up files or {MENTIONS} device names"))
             break
         found += _followed(facts, call, notes)
-    return Startup(ranked(facts.root, found), number, tuple(notes.own))
+    return Startup(ranked(facts.root, _needed(facts.root, found)), number, tuple(notes.own))
+
+
+def _needed(place: Root, found: list[Mention]) -> list[Mention]:
+    """The mentions, those marked that stand in a unit which the boot requires, or in its drop-ins."""
+    if not any(one.setting in HARD and one.path.startswith(UNITS) for one in found):
+        return found
+    names = {*NEEDED, *(name for one in NEEDED for folder in UNITS for name in place.names(f"{folder}/{one}.requires"))}
+    return [one._replace(is_needed=bool(names.intersection(_units(one.path)))) for one in found]
+
+
+def _units(path: str) -> tuple[str, ...]:
+    """The unit that a file of /etc/systemd/system is about."""
+    folder, _, name = path.rpartition("/")
+    return (name, folder.rpartition("/")[2].removesuffix(".d")) if path.startswith(UNITS) else ()
 
 
 def ranked(place: Root, found: list[Mention]) -> tuple[Mention, ...]:

@@ -30,6 +30,14 @@ PLACES = frozenset(
     {"KERNELS", "ID", "DEVPATH", "ENV{ID_PATH}", "ENV{ID_PATH_TAG}", "ENV{ID_NET_NAME_SLOT}", "ENV{ID_NET_NAME_PATH}"}
 )
 
+#: What ties a rule to one disk, its maker or its way to the machine: none of it is on the target.
+HARDWARE = re.compile(
+    r"(?:ENV\{(?:ID_SERIAL(?:_SHORT)?|ID_PATH|ID_WWN\w*|ID_SCSI_SERIAL|ID_MODEL)\}|RESULT|ATTRS?\{(?:serial|model|wwid)\}"
+    r"|KERNELS)[ \t]*==[ \t]*\"(?!\"|\*\"|\?\*\")"
+)
+# SYMLINK+="oracleasm/data%n"   SYMLINK+="$env{ID_NAME}"
+SUBSTITUTION = re.compile(r"%n|\$number|%[a-zA-Z](?:\{[^}]*\})?|\$[a-z]+(?:\{[^}]*\})?")
+
 
 class Token(NamedTuple):
     """One comparison or assignment; `key` is ``ATTR{address}`` or ``NAME``."""
@@ -91,6 +99,16 @@ class Rule(NamedTuple):
         asked = self.asked("DRIVERS", "DRIVER", "ENV{ID_NET_DRIVER}")
         return tuple(word for one in asked for word in one.split("|") if word.strip("?*"))
 
+    @property
+    def is_by_hardware(self) -> bool:
+        """Whether it asks for a serial number, a model or a place."""
+        return bool(HARDWARE.search(self.raw))
+
+    def makes(self, link: str) -> bool:
+        """Whether it gives a disk this name below /dev."""
+        given = (t.value for t in self.tokens if t.key in ("SYMLINK", "NAME") and t.operator in ("=", "+=", ":="))
+        return any(_pattern(name).fullmatch(link) for value in given for name in value.split())
+
     def takes(self, drivers: Iterable[str]) -> bool:
         """Whether it holds for a card with one of `drivers` (each ``a`` or ``a|b``)."""
         return Selection(drivers=self.drivers).allows_driver(drivers)
@@ -120,6 +138,15 @@ def with_address(line: str, mac: str) -> str:
         return f'ATTR{{address}}=="{mac}"'
 
     return TOKEN.sub(changed, line)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """What a name with udev's substitutions may become."""
+    text, at = "", 0
+    for found in SUBSTITUTION.finditer(name):
+        text += re.escape(name[at : found.start()]) + (r"\d*" if found.group() in ("%n", "$number") else r"[^/\s]+")
+        at = found.end()
+    return re.compile(text + re.escape(name[at:]))
 
 
 def _fits(pattern: str, value: str) -> bool:
@@ -217,6 +244,11 @@ class Udev(NamedTuple):
     def naming_rules(self) -> tuple[Rule, ...]:
         """Network rules that give a name."""
         return tuple(rule for rule in self.net_rules if rule.name)
+
+    def makers(self, path: str) -> tuple[Rule, ...]:
+        """The rules that give a disk this name (/dev/oracleasm/data1)."""
+        link = path[len("/dev/") :] if path.startswith("/dev/") else ""
+        return tuple(rule for rule in self.storage_rules if link and rule.makes(link))
 
     def without(self, text: str, rules: Iterable[Rule]) -> str:
         """A rule file's `text` without `rules`; comments and all other lines stay."""

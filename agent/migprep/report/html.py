@@ -156,7 +156,8 @@ def _inventory(inventory: Item) -> list[Item]:
         _table("Filesystems", inventory["filesystems"], ("device", "type", "uuid", "label", "size")),
         _table("Network cards", inventory["nics"], ("name", "mac", "driver", "addresses", "gateways", "configured_by")),
         _table(
-            "Network configuration", inventory.get("network"),
+            "Network configuration",
+            inventory.get("network"),
             ("name", "method", "addresses", "gateway", "dns", "configured_by", "configured_in"),
         ),
         _table("Processor", [inventory["cpu"]] if inventory["cpu"] else None, ("vendor", "model", "count", "level")),
