@@ -21,6 +21,7 @@ ESP_PARTITION = "e5b00000-1ab0-4000-8000-000000000e5b"
 _NAMES = {"ide": "sd", "sata": "sd", "virtio": "vd", "virtio-scsi": "sd", "nvme": "nvme"}
 _TYPES = {"swap": "S", "esp": "U", "stack": "L"}
 ROOT_MIB = 1100
+KERNEL_MIB = 400  # what one more kernel wants, and its initramfs while it is made
 
 
 class Part(NamedTuple):
@@ -82,7 +83,8 @@ def partition_name(bus: str, number: int, index: int = 0) -> str:
 
 def _roles(scenario: Scenario) -> list[tuple[str, int]]:
     if scenario.layout in ("plain", "data-disk", "luks-data"):
-        roles = [("root", ROOT_MIB), ("swap", 64), ("data", 64)]
+        kernels = sum(name.startswith("linux-image-") for name in scenario.packages)
+        roles = [("root", ROOT_MIB + kernels * KERNEL_MIB), ("swap", 64), ("data", 64)]
     elif scenario.layout == "md":
         roles = [("boot", 192), ("stack", ROOT_MIB + 16), ("mirror", ROOT_MIB + 16), ("swap", 64), ("data", 64)]
     elif scenario.layout == "lvm":

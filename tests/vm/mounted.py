@@ -94,7 +94,7 @@ def _told() -> str:
 for d in dev run sys tmp proc; do mount -t tmpfs tmpfs "$T/$d"; done
 {tree.DEVICES}mkdir -p "$W/told"; tar xzf "$CAPTURE" -C "$W/told"
 for d in sys run proc; do cp -a "$W/told/$d/." "$T/$d/"; done
-(cd "$T"; xargs -r mkdir -p <"$W/folders")
+(cd "$T"; xargs -r mkdir -p <"$W/folders"); mkdir -p "$T/proc/self"
 mkdir -p "$T/migprep"; mount -t tmpfs tmpfs "$T/migprep"; cp -a "$W/told/migprep/observed" "$T/migprep/"
 cp /usr/sbin/chroot "$W/chroot"
 cat > "$W/enter" <<'END'
