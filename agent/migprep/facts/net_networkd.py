@@ -16,6 +16,8 @@ UNITS = ("systemd-networkd.service", "dbus-org.freedesktop.network1.service")
 UPPER = ("Bond", "Bridge", "VRF", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN", "Tunnel", "BatmanAdvanced")
 #: Kinds of a .netdev whose frames go out on a card's own wire; a tunnel's address and MTU are inside its packets.
 ON_WIRE = ("bond", "bridge", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "vrf")
+#: An address of which only the length counts: networkd takes a range that nobody uses (systemd.network(5), Address=).
+FREE = ("0.0.0.0/", "::/")
 DHCP = frozenset({"yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"})
 
 
@@ -28,7 +30,8 @@ def _network(path: str, lines: tuple[ini.Line, ...], asked: tuple[Condition, ...
     chosen = selection.of_match_section(lines)
     if chosen.is_empty:
         return ()
-    addresses = tuple(ini.values(lines, "Network", "Address") + ini.values(lines, "Address", "Address"))
+    given = ini.values(lines, "Network", "Address") + ini.values(lines, "Address", "Address")
+    addresses = tuple(one for one in given if not one.startswith(FREE))
     dhcp = ini.value(lines, "Network", "DHCP").lower() in DHCP
     names = " ".join(chosen.names)
     return (
