@@ -6,7 +6,7 @@ import re
 
 from migprep import root
 from migprep.model import Undetermined
-from migprep.root import Root
+from migprep.root import Root, Unreadable
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ def probe(facts: Facts) -> Services:
         if folder.endswith((".wants", ".requires")):
             for name in place.names(f"{UNITS}/{folder}"):
                 found.setdefault(name.removesuffix(".service"), f"{UNITS}/{folder}/{name}")
+    by_systemd = root.real(place, "/sbin/init").endswith("/systemd")
     for folder in RUNLEVELS:
-        for name in place.names(folder):
-            started = STARTED.match(name)
-            if started:
-                found.setdefault(started.group(1), f"{folder}/{name}")
+        for link in place.names(folder):
+            started = STARTED.match(link)
+            name = started.group(1) if started else ""
+            if name and name not in found and not (by_systemd and has_unit(place, name)):
+                found[name] = f"{folder}/{link}"
     for name in place.names("/etc/init"):
         if name.endswith(".conf"):
             found.setdefault(name[:-5], f"/etc/init/{name}")
@@ -56,6 +58,14 @@ def probe(facts: Facts) -> Services:
         if name.endswith(".service") and place.link(f"{UNITS}/{name}") == "/dev/null":
             found.pop(name[:-8], None)
     return Services(found, frozenset(name for name in found if name in PHYSICAL and is_bare_metal(place, name)))
+
+
+def has_unit(place: Root, name: str) -> bool:
+    """Whether a unit has the name of an init script, which systemd then passes over (systemd-sysv-generator(8))."""
+    try:
+        return any(root.exists(place, f"{folder}/{name}.service") for folder in FOLDERS)
+    except Unreadable:  # a capture that was made without this question: the script counts
+        return False
 
 
 #: Services of physical hardware, which many distributions start on physical hardware alone.
