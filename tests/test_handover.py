@@ -50,13 +50,29 @@ def _document(name: str = "kvm", **more: str) -> dict[str, Any]:
 def test_the_sheet_tells_what_the_target_needs() -> None:
     sheet = md.render(_document())
     for words in (
-        "# web1: hand-over sheet", "| memory | 7.7 GiB in use by the kernel", "| hardware clock | localtime |",
+        "# web1: hand-over sheet", "| memory | 7.7 GiB as the kernel counts it: round up |", "| hardware clock | localtime |",
         "| system UUID | 30313436-3631-5a43-3235-313230324a4e |", "| 52:54:00:1a:b0:01 |", "NOT READY",
         "mkfs overwrite /dev/sdc", "watchdog starts at boot",
     ):  # fmt: skip
         assert words in sheet, sheet
     before, after = sheet.split("### On the target")
     assert "watchdog starts" in after and "watchdog starts" not in before
+
+
+def test_the_sheet_tells_who_mends_what_and_when() -> None:
+    files = {
+        "/usr/sbin/ifup": "", "/etc/network/interfaces": "auto eth0\niface eth0 inet static\n address 10.0.2.40/24\n",
+        "/etc/systemd/system/display-manager.service": "x", "/etc/modules": "k10temp\n",
+        "/etc/X11/xorg.conf": 'Section "Device"\n Driver "nvidia"\nEndSection\n',
+    }  # fmt: skip
+    sheet = md.render(_document("vmware", **files))
+    _, before, last, after = re.split("(?m)^### (?:Before the|As the|On the target).*$", sheet)
+    assert "`migprep fix --target vmware --cutover --apply --poweroff`" in sheet
+    assert "migprep explain startup/destructive-command-by-name" in before and "--apply" not in before
+    acts = [line for line in last.splitlines() if line.startswith("- [ ] ")]
+    assert len(acts) == 1 and "Comment out the Device section" in acts[0]
+    assert "`migprep fix --target vmware --cutover --only network/static-configuration --include risky --apply`" in last
+    assert "Take the module out of the file: /etc/modules loads k10temp" in after
 
 
 def test_the_sheet_tells_how_the_network_is_built() -> None:

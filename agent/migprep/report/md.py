@@ -57,14 +57,14 @@ def _target(document: dict[str, Any]) -> list[tuple[str, ...]]:
         ("processors", cpu.get("count")),
         ("processor today", cpu.get("model")),
         ("processor level to keep", needs),
-        ("memory", f"{size(machine.get('memory'))} in use by the kernel: round up"),
+        ("memory", machine.get("memory") and f"{size(machine['memory'])} as the kernel counts it: round up"),
         ("hardware clock", machine.get("clock")),
         ("system UUID", machine.get("uuid")),
         ("serial number", machine.get("serial")),
         ("model today", machine.get("model")),
         *((f"boot entry {one['number']} today", _entry(one)) for one in machine.get("boot_entries") or ()),
     )
-    return [(name, plain(UNKNOWN if value in (None, "") else value)) for name, value in rows]
+    return [(name, plain(value or UNKNOWN)) for name, value in rows]
 
 
 def _entry(entry: dict[str, Any]) -> str:
@@ -136,12 +136,13 @@ def _listed(words: list[str] | None) -> str:
 
 def _part(document: dict[str, Any], target: dict[str, Any]) -> list[str]:
     results = [one for one in document["results"] if one["target"] == target["name"]]
+    fix = "migprep fix" if target["name"] == "kvm" else f"migprep fix --target {plain(target['name'])}"
     lines = [f"## Moving to {plain(target['name'])}: {target['verdict'].replace('_', ' ').upper()}", ""]
     if target["after_fixes"] != target["verdict"]:
-        lines += [f"After `migprep fix --apply`: {target['after_fixes'].replace('_', ' ')}.", ""]
+        lines += [f"After `{fix} --apply`: {target['after_fixes'].replace('_', ' ')}.", ""]
     for title, found in (
-        ("Before the move", list(_before(results))),
-        ("As the last act on the source: `migprep fix --cutover --apply --poweroff`", list(_cutover(results))),
+        ("Before the move", list(_before(results, fix))),
+        (f"As the last act on the source: `{fix} --cutover --apply --poweroff`", list(_cutover(results, fix))),
         ("On the target, after the first start", list(_after(results))),
     ):
         lines += [f"### {title}", "", *(found or ["Nothing."]), ""]
@@ -157,27 +158,42 @@ def _phase(finding: dict[str, Any]) -> str:
     return str((finding["fix"] or {}).get("phase", ""))
 
 
-def _is_after(result: dict[str, Any], finding: dict[str, Any]) -> bool:
-    return _phase(finding) == "after" or result["rule"].startswith("leftovers/")
+def _safety(finding: dict[str, Any]) -> str:
+    return str((finding["fix"] or {}).get("safety", "manual"))
 
 
-def _before(results: list[dict[str, Any]]) -> Iterator[str]:
+def _before(results: list[dict[str, Any]], fix: str) -> Iterator[str]:
     for result, finding in _open(results):
-        urgent = result["severity"] in ("blocker", "high") and not _is_after(result, finding)
-        if urgent and _phase(finding) != "cutover":
-            how = f" {plain(finding['fix']['title'])}: `migprep fix --apply`." if finding["fix"] else ""
-            yield f"- [ ] {plain(finding['message'])} ({result['severity']}, {plain(result['rule'])}).{how}"
+        if result["severity"] in ("blocker", "high") and _phase(finding) in ("", "prepare"):
+            told = f"{plain(finding['message'])} ({result['severity']}, {plain(result['rule'])})."
+            yield f"- [ ] {told} {_how(result['rule'], finding, fix)}"
 
 
-def _cutover(results: list[dict[str, Any]]) -> Iterator[str]:
+def _how(rule: str, finding: dict[str, Any], fix: str) -> str:
+    """What mends it: migprep by itself, migprep when it is asked for that rule, or a person."""
+    title = f"{plain(finding['fix']['title'])}: " if finding["fix"] else ""
+    by_safety = {"safe": f"`{fix} --apply`.", "risky": f"if wanted, `{fix} --only {rule} --include risky --apply`."}
+    return title + by_safety.get(_safety(finding), f"see `migprep explain {rule}`.")
+
+
+def _cutover(results: list[dict[str, Any]], fix: str) -> Iterator[str]:
+    wanted: dict[str, list[str]] = {}
     for result, finding in _open(results):
         if _phase(finding) == "cutover":
-            yield f"- [ ] {plain(finding['fix']['title'])}: {plain(finding['message'])} ({plain(result['rule'])})."
+            told = f"{plain(finding['fix']['title'])}: {plain(finding['message'])} ({plain(result['rule'])})."
+            if _safety(finding) == "risky":
+                wanted.setdefault(result["rule"], []).append(f"  - {told}")
+            else:
+                by_hand = f" By hand: `migprep explain {result['rule']}`." if _safety(finding) == "manual" else ""
+                yield f"- [ ] {told}{by_hand}"
+    for rule, all_told in wanted.items():
+        yield f"- Only where it is wanted: `{fix} --cutover --only {rule} --include risky --apply`"
+        yield from all_told
 
 
 def _after(results: list[dict[str, Any]]) -> Iterator[str]:
     yield "- [ ] Start it without a network while the source may still run: two machines with one address harm both."
     yield "- [ ] `migprep check` there: nothing may be open. Leave machine-id, SSH host keys and DHCP identity alone."
     for result, finding in _open(results):
-        if _is_after(result, finding):
-            yield f"- [ ] {plain(finding['message'])} ({plain(result['rule'])})."
+        if _phase(finding) == "after":
+            yield f"- [ ] {plain(finding['fix']['title'])}: {plain(finding['message'])} ({plain(result['rule'])})."
