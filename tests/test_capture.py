@@ -37,6 +37,14 @@ def recorded(files: dict[str, bytes | str]) -> capture.Recorder:
 # --- recording ---
 
 
+def test_a_kernel_that_is_gone_is_gone_in_its_capture_too(tmp_path: Path) -> None:
+    menu = b"menuentry 'a' {\n linux /boot/vmlinuz-6.1 root=UUID=1\n initrd /boot/initrd.img-6.1\n}\n"
+    recorder = recorded({"/boot/grub/grub.cfg": menu, "/boot/initrd.img-6.1": b"x", "/lib/modules/6.1/modules.dep": b""})
+    lost = Facts(recorder).bootloader.lost
+    assert [one.file for one in lost] == ["/boot/vmlinuz-6.1"]
+    assert Facts(loaded(recorder, tmp_path)).bootloader.lost == lost
+
+
 def test_what_was_read_comes_back(tmp_path: Path) -> None:
     recorder = recorded(
         {

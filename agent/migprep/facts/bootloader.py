@@ -264,8 +264,9 @@ def numbers(version: str) -> list[tuple[int, str]]:
 
 
 def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
-    # A copy of configuration alone, without any kernel, tells nothing about kernels.
-    if not root.live and not any(re.match(r"vmlinu|bzImage|kernel|Image|linux", name) for name in root.names("/boot")):
+    # A copy of configuration alone, without any kernel or modules of one, tells nothing about kernels.
+    kernels = any(re.match(r"vmlinu|bzImage|kernel|Image|linux", name) for name in root.names("/boot"))
+    if not (kernels or root.live or root.names("/lib/modules")):
         return
     for one in entries:
         if one.is_default and not one.path.lower().endswith(".efi"):
