@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from migprep import targets
 from migprep.facts import (
     Facts,
+    net_cmdline,
     net_ifcfg,
     net_ifupdown,
     net_keyfile,
@@ -204,6 +205,22 @@ def test_what_stands_on_a_profile_by_its_uuid_does_not_depend_on_a_name() -> Non
     (card,) = facts.network.cards
     assert not card.named and card.above == ("lan.10",)
     assert [one.at_boot for one in card.configurations] == [True]  # NetworkManager brings a parent up with its VLAN
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("IP=10.0.2.40::10.0.2.2:255.255.255.0:web1:ens3:off\n", [(1, "ens3", "static", ("10.0.2.40/24",), "10.0.2.2")]),
+        ("# x\nDEVICE=ens3\nIP=\n", [(1, "ens3", "dhcp", (), "")]),
+        ("#IP=dhcp\n", []),
+        ("DEVICE=\n", []),
+        ("IP=dhcp\n", [(1, "any card", "dhcp", (), "")]),
+        ('\nkernel_cmdline+=" rd.neednet=1 ip=ens3:dhcp "\n', [(2, "ens3", "dhcp", (), "")]),
+    ],
+)
+def test_what_an_initramfs_is_told_of_the_network(content: str, told: list[object]) -> None:
+    found = net_cmdline.baked(content, "/etc/x")
+    assert [(one.line, one.interface, one.method, one.addresses, one.gateway) for one in found] == told
 
 
 def test_a_vlan_without_a_parent_is_found_by_its_cards_address() -> None:

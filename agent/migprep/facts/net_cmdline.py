@@ -1,18 +1,22 @@
-"""A network that the kernel's arguments ask of the initramfs: dracut.cmdline(7), nfsroot.rst, initramfs-tools(7)."""
+"""A network that the initramfs is asked for: dracut.cmdline(7), nfsroot.rst, initramfs-tools(7), initramfs.conf(5)."""
 
 from __future__ import annotations
+
+import re
 
 from migprep import root
 from migprep.facts.configuration import Configuration, number, prefix
 from migprep.facts.selection import Selection, mac
-from migprep.formats.stanzas import split
 from migprep.root import Root
 
 PATH = "/proc/cmdline"
 AUTOMATIC = frozenset({"dhcp", "dhcp4", "dhcp6", "on", "any", "both", "auto6", "either6", "bootp", "rarp"})
 #: Arguments that make an initramfs want a network at all.
 WANTS = ("rd.neednet=1", "netroot=", "root=nfs", "root=/dev/nfs", "root=iscsi:", "root=dhcp", "boot=nfs", "nfsroot=")
-CONFIGURED, QUOTES = "/etc/initramfs-tools", "\"'"
+#: Where settings begin that initramfs-tools and dracut put into the image as if they were arguments.
+INITRAMFS_TOOLS, DRACUT = "/etc/initramfs-tools", "/etc/dracut"
+# IP=10.0.2.40::10.0.2.2:255.255.255.0::ens3:off   DEVICE=ens3   kernel_cmdline+=" rd.neednet=1 ip=ens3:dhcp "
+BAKED = re.compile(r"^[ \t]*(?P<key>IP|DEVICE|kernel_cmdline)\+?=[\"']?(?P<value>[^\"'\n#]*)", re.MULTILINE)
 
 
 def parse(arguments: str, path: str = PATH) -> tuple[Configuration, ...]:
@@ -68,21 +72,41 @@ def _words(value: str) -> list[str]:
     return words
 
 
+def baked(content: str, path: str) -> tuple[Configuration, ...]:
+    """What one file of initramfs-tools or dracut puts into every image made from now on."""
+    found: list[Configuration] = []
+    device = ""
+    for given in BAKED.finditer(content):
+        value, line = given.group("value").strip(), content.count("\n", 0, given.start("key")) + 1
+        if given.group("key") == "DEVICE":
+            device = value
+            continue
+        told = parse(value if given.group("key") == "kernel_cmdline" else f"ip={value}", path)
+        found += [one._replace(line=line) for one in told]
+    if device and not found:
+        return parse(f"ip={device}:dhcp", path)
+    return tuple(found)
+
+
 def read(tree: Root, unlocks: bool) -> tuple[Configuration, ...]:
-    """What the arguments of the running kernel say, where an initramfs would listen; `unlocks`: to an ssh server."""
+    """What an initramfs is told that would listen; `unlocks`: because an ssh server in it opens a disk from afar.
+
+    An argument ip= of the kernel goes before what initramfs-tools has put into the image.
+    """
     arguments = root.value(tree, PATH)
-    if "ip=" not in arguments and "ifname=" not in arguments:
-        return _configured(tree) if unlocks else ()
-    wanted = unlocks or any(sign in arguments for sign in WANTS)
-    return tuple(one for one in parse(arguments) if wanted or one.given_name)
+    own = "" if "ip=" in arguments else INITRAMFS_TOOLS
+    told = {
+        path: root.text(tree, path) or "" for folder in filter(None, (own, DRACUT)) for path in _files(tree, folder)
+    }
+    inside = {path: found for path, content in told.items() for found in [baked(content, path)] if found}
+    last = [path for path in inside if path.startswith(INITRAMFS_TOOLS)][-1:]
+    found = [one for path, each in inside.items() if path in last or path.startswith(DRACUT) for one in each]
+    asked = " ".join([arguments, *(each for each in told.values() if "kernel_cmdline" in each)])
+    wanted = unlocks or any(sign in asked for sign in WANTS)
+    return tuple(one for one in (*parse(arguments), *found) if wanted or one.given_name)
 
 
-def _configured(tree: Root) -> tuple[Configuration, ...]:
-    """The last IP= of initramfs-tools' configuration, which stands for an argument ip= (initramfs.conf(5))."""
-    found: tuple[Configuration, ...] = ()
-    for path in (f"{CONFIGURED}/initramfs.conf", *root.glob(tree, f"{CONFIGURED}/conf.d/*")):
-        for at, line in enumerate(split(root.text(tree, path) or ""), 1):
-            key, _, value = line.strip().partition("=")
-            if key == "IP":
-                found = tuple(one._replace(line=at) for one in parse(f"ip={value.strip(QUOTES)}", path))
-    return found
+def _files(tree: Root, beginning: str) -> list[str]:
+    main, folder = (f"{beginning}/initramfs.conf", f"{beginning}/conf.d") if beginning == INITRAMFS_TOOLS else (
+        f"{beginning}.conf", f"{beginning}.conf.d")  # fmt: skip
+    return [main, *(f"{folder}/{name}" for name in tree.names(folder) if name[0] != ".")]

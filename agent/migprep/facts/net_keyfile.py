@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migprep import root
 from migprep.facts.configuration import Configuration, Setting, below, enabled, number
-from migprep.facts.selection import Selection, Traits, mac
+from migprep.facts.selection import Selection, mac
 from migprep.formats import ini
 from migprep.root import Root
 
@@ -132,44 +132,6 @@ def read(tree: Root) -> tuple[Configuration, ...]:
             seen.add(name)
             found += parse(root.text(tree, path) or "", path)
     return tuple(found)
-
-
-def leaves(tree: Root, device: Traits, others: tuple[Configuration, ...]) -> bool:
-    """Whether NetworkManager is told to leave a card alone, or to leave it to ifupdown (NetworkManager.conf(5))."""
-    if not any(one.tool == "networkmanager" for one in others):
-        return False
-    lines = _settings(tree)
-    plugins = ini.value(lines, "main", "plugins")
-    managed = ini.value(lines, "ifupdown", "managed").lower() in ("true", "yes", "1", "on")
-    if "ifupdown" in plugins and not managed and any(one.tool == "ifupdown" for one in others):
-        return True
-    for word in _words(lines, "keyfile", "unmanaged-devices"):
-        kind, _, value = word.partition(":")
-        if kind == "interface-name" and Selection(names=(value.lstrip("="),)).means(device):
-            return True
-        if mac(value if kind == "mac" else word) in (device.mac, device.permanent_mac) and device.mac:
-            return True
-    return False
-
-
-def serves_any(tree: Root) -> bool:
-    """Whether NetworkManager runs, and gives an address to a card that no profile is for (NetworkManager.conf(5))."""
-    if not tree.names("/etc/NetworkManager") or not enabled(tree, "NetworkManager.service"):
-        return False
-    return "*" not in _words(_settings(tree), "main", "no-auto-default")
-
-
-def _settings(tree: Root) -> tuple[ini.Line, ...]:
-    """What NetworkManager is told: of files with one name the first folder's, its own file before the folders'."""
-    named: dict[str, str] = {}
-    for folder in ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d"):
-        for name in tree.names(folder):
-            if name.endswith(".conf"):
-                named.setdefault(name, f"{folder}/{name}")
-    shipped = [named[name] for name in sorted(named) if named[name].startswith("/usr/")]
-    own = [named[name] for name in sorted(named) if not named[name].startswith("/usr/")]
-    paths = [*shipped, "/etc/NetworkManager/NetworkManager.conf", *own]
-    return ini.parse("".join((root.text(tree, path) or "") + "\n" for path in paths), continues=False)
 
 
 def _is_file(tree: Root, path: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from migprep import root
-from migprep.facts import conditions, net_ifcfg, net_ifupdown, net_keyfile, net_netplan, net_networkd
+from migprep.facts import conditions, net_ifcfg, net_ifupdown, net_keyfile, net_manager, net_netplan, net_networkd
 from migprep.facts.conditions import Condition
 from migprep.facts.configuration import Configuration, linked
 from migprep.facts.interfaces import Interface, Interfaces
@@ -21,12 +21,12 @@ from migprep.typed import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from migprep.facts import Facts
 
-#: Where an ssh server inside the initramfs, to unlock a disk from afar, keeps its settings.
-UNLOCKS = ("/etc/dropbear/initramfs", "/etc/dropbear-initramfs", "/etc/tinyssh")
 #: Names that systemd gives a card by its place; which one the target's card gets cannot be known before.
 BY_PLACE = ("eno1", "ens1", "enp1s0")
 #: systemd before this version does not know PermanentMACAddress= and Type=ether in .link files.
 LINKS_SINCE = 245
+#: Where an ssh server inside the initramfs, to unlock a disk from afar, keeps its settings.
+UNLOCKS = ("/etc/dropbear/initramfs", "/etc/dropbear-initramfs", "/etc/tinyssh")
 #: Buses whose places systemd cannot name: what the kernel calls their cards stays (or becomes enX0 on Xen).
 PLACELESS = {"hv_netvsc": ("eth0",), "xen-netfront": ("eth0", "enX0"), "xen_netfront": ("eth0", "enX0")}
 
@@ -74,6 +74,19 @@ class Pin(NamedTuple):
         return not self.drivers or any(one in each.split("|") for one in self.drivers for each in nic.drivers)
 
 
+class Newcomer(NamedTuple):
+    """A wired card of the target, of which no file here can know more."""
+
+    name: str
+    driver: str
+    mac: str = ""
+    permanent_mac: str = ""
+    place: str = ""
+    kind: str = "ether"
+    properties: dict[str, str] = {}  # noqa: RUF012  never changed
+    predictable: tuple[str, ...] = ()
+
+
 class Card(NamedTuple):
     """One wired card with all that names and configures it."""
 
@@ -92,6 +105,7 @@ class Card(NamedTuple):
     yields: tuple[str, ...] = ()  # tools that leave it to whoever else configures it
     above: tuple[str, ...] = ()  # bonds, bridges, VLANs, VRFs … that stand on it, directly or not
     links_elsewhere: tuple[LinkFile, ...] = ()  # .link files that count for it on other machines alone
+    unmanaged: tuple[net_manager.Unmanaged, ...] = ()  # what keeps NetworkManager from cards
 
     @property
     def name(self) -> str:
@@ -155,6 +169,22 @@ class Card(NamedTuple):
             if (self.name in one.uses or not all(one.selection.allows_name(name) for name in possible))
             and not (one.spares and one.gives_way_on(target.nic.drivers, target.platform))
         )
+
+    def left_alone_on(self, target: Target) -> tuple[net_manager.Unmanaged, ...]:
+        """What keeps NetworkManager from the card of the target that its profiles here are for."""
+        own = [one for one in self.configurations if one.tool == "networkmanager" and one.at_boot]
+        if not own or self.yields:
+            return ()
+        changes = self.name_changes_on(target)
+        names = (self.names_on(target.nic) if self.alone else ("eth0", *BY_PLACE)) if changes else (self.name,)
+        mac = self.mac if target.nic.keeps_mac else target.nic.macs.get(self.mac, "")
+        cards = [
+            Newcomer(name, driver, mac, mac)
+            for name in names
+            for each in target.nic.drivers
+            for driver in each.split("|")
+        ]
+        return tuple(one for one in self.unmanaged if any(one.means(card) for card in cards))
 
     @property
     def by_alternative(self) -> tuple[Configuration, ...]:
@@ -316,17 +346,11 @@ class Card(NamedTuple):
         return any(one.is_dhcp for one in self.configurations)
 
 
-class Newcomer(NamedTuple):
-    """A wired card of the target, of which no file here can know more."""
+class LeftAlone(NamedTuple):
+    """A card with a profile, and what keeps NetworkManager from it on the target."""
 
-    name: str
-    driver: str
-    mac: str = ""
-    permanent_mac: str = ""
-    place: str = ""
-    kind: str = "ether"
-    properties: dict[str, str] = {}  # noqa: RUF012  never changed
-    predictable: tuple[str, ...] = ()
+    card: Card
+    by: net_manager.Unmanaged
 
 
 class SlotName(NamedTuple):
@@ -406,6 +430,10 @@ class Network(NamedTuple):
             and all(one.means(Newcomer(name, driver)) for name in names for driver in drivers[-1:])
             for one in self.configurations
         )
+
+    def left_alone_on(self, target: Target) -> tuple[LeftAlone, ...]:
+        """Every card with a profile that NetworkManager is told to leave alone there."""
+        return tuple(LeftAlone(card, by) for card in self.cards for by in card.left_alone_on(target))
 
     @property
     def leased(self) -> tuple[Card, ...]:
@@ -528,7 +556,7 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
         found += net_teamd.read(tree)
     arguments = root.value(tree, "/proc/cmdline")
     unlocks = any(root.is_dir(tree, path) for path in UNLOCKS)
-    if "ip=" in arguments or "ifname=" in arguments or unlocks:
+    if "ip=" in arguments or "ifname=" in arguments or unlocks or root.is_dir(tree, "/etc/dracut.conf.d"):
         from migprep.facts import net_cmdline
 
         found += net_cmdline.read(tree, unlocks)
@@ -540,7 +568,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
     by_place = _names_by_place(interfaces, udev, tree)
     configurations = tuple(_assigned(found, interfaces, by_place))
     shared = {name for one in interfaces.shared_macs for name in one.names}
-    automatic = net_keyfile.serves_any(tree)
+    manager = net_manager.read(tree)
     eth_cards = sum(1 for card in interfaces.cards if re.match(r"eth\d+$", card.name))
     standing = _standing(configurations, interfaces)
     macs = {mac for device in interfaces.devices for mac in (device.mac, device.permanent_mac) if mac}
@@ -562,8 +590,9 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 other_macs=frozenset(macs - {device.mac, device.permanent_mac}),
                 version=udev.version,
                 defaults=link[0].kept if link else (),
-                automatic=automatic,
-                yields=("networkmanager",) if own and net_keyfile.leaves(tree, device, own) else (),
+                automatic=manager.serves_any,
+                yields=("networkmanager",) if manager.leaves(device, own) else (),
+                unmanaged=manager.unmanaged,
                 above=_above(device.name, standing),
                 links_elsewhere=udev.links_elsewhere(device),
             )
@@ -577,7 +606,7 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
         slot_names=tuple(_slot_names(udev, cards)),
         wireless=tuple(one for one in interfaces.devices if one.is_physical and one.kind in ("wlan", "wwan")),
         by_place=by_place,
-        automatic=automatic,
+        automatic=manager.serves_any,
         early=early,
         carried=_carried(tree) if early == "dracut" else "",
     )
