@@ -13,8 +13,7 @@ PATH = "/proc/cmdline"
 AUTOMATIC = frozenset({"dhcp", "dhcp4", "dhcp6", "on", "any", "both", "auto6", "either6", "bootp", "rarp"})
 #: Arguments that make an initramfs want a network at all.
 WANTS = ("rd.neednet=1", "netroot=", "root=nfs", "root=/dev/nfs", "root=iscsi:", "root=dhcp", "boot=nfs", "nfsroot=")
-#: Where settings begin that initramfs-tools and dracut put into the image as if they were arguments.
-INITRAMFS_TOOLS, DRACUT = "/etc/initramfs-tools", "/etc/dracut"
+#: What initramfs-tools and dracut put into the image as if they were arguments.
 # IP=10.0.2.40::10.0.2.2:255.255.255.0::ens3:off   DEVICE=ens3   kernel_cmdline+=" rd.neednet=1 ip=ens3:dhcp "
 BAKED = re.compile(r"^[ \t]*(?P<key>IP|DEVICE|kernel_cmdline)\+?=[\"']?(?P<value>[^\"'\n#]*)", re.MULTILINE)
 
@@ -94,19 +93,18 @@ def read(tree: Root, unlocks: bool) -> tuple[Configuration, ...]:
     An argument ip= of the kernel goes before what initramfs-tools has put into the image.
     """
     arguments = root.value(tree, PATH)
-    own = "" if "ip=" in arguments else INITRAMFS_TOOLS
-    told = {
-        path: root.text(tree, path) or "" for folder in filter(None, (own, DRACUT)) for path in _files(tree, folder)
-    }
-    inside = {path: found for path, content in told.items() for found in [baked(content, path)] if found}
-    last = [path for path in inside if path.startswith(INITRAMFS_TOOLS)][-1:]
-    found = [one for path, each in inside.items() if path in last or path.startswith(DRACUT) for one in each]
-    asked = " ".join([arguments, *(each for each in told.values() if "kernel_cmdline" in each)])
+    tools = (
+        {} if "ip=" in arguments else _told(tree, "/etc/initramfs-tools/initramfs.conf", "/etc/initramfs-tools/conf.d")
+    )
+    dracut = _told(tree, "/etc/dracut.conf", "/etc/dracut.conf.d")
+    found = [one for path, content in dracut.items() for one in baked(content, path)]
+    found += next((last for path in reversed(tools) for last in [baked(tools[path], path)] if last), ())
+    asked = " ".join([arguments, *(each for each in dracut.values() if "kernel_cmdline" in each)])
     wanted = unlocks or any(sign in asked for sign in WANTS)
     return tuple(one for one in (*parse(arguments), *found) if wanted or one.given_name)
 
 
-def _files(tree: Root, beginning: str) -> list[str]:
-    main, folder = (f"{beginning}/initramfs.conf", f"{beginning}/conf.d") if beginning == INITRAMFS_TOOLS else (
-        f"{beginning}.conf", f"{beginning}.conf.d")  # fmt: skip
-    return [main, *(f"{folder}/{name}" for name in tree.names(folder) if name[0] != ".")]
+def _told(tree: Root, path: str, folder: str) -> dict[str, str]:
+    """{path: text} of a tool's file and of those in its folder, in the order in which they are read."""
+    paths = [path, *(f"{folder}/{name}" for name in tree.names(folder) if name[0] != ".")]
+    return {each: root.text(tree, each) or "" for each in paths}
