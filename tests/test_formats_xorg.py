@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprep.facts.display import XFile, devices, manager
+from migprep.facts.display import XFile, devices
+from migprep.facts.graphical import manager
 from migprep.formats import xorg
 from migprep.root import Files
 
