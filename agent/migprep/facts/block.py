@@ -40,6 +40,10 @@ class Kind(Enum):
     OTHER = "other"
 
 
+#: What stands in the by-path link of a disk that is no part of the machine (udev's path_id).
+WAYS = (("-usb-", "USB"), ("-fc-", "Fibre Channel"), ("-fcp-", "Fibre Channel"))
+
+
 class BlockDevice(NamedTuple):
     """One block device; texts are "" and tuples empty when it has none. `size` is in bytes."""
 
@@ -67,6 +71,13 @@ class BlockDevice(NamedTuple):
     def path(self) -> str:
         """Its node: /dev/sda1, or /dev/mapper/vg0-root."""
         return f"/dev/mapper/{self.mapper}" if self.mapper else f"/dev/{self.name}"
+
+    @property
+    def way(self) -> str:
+        """How it is reached when it stands outside the machine: USB, Fibre Channel; else ""."""
+        # /dev/disk/by-path/pci-0000:05:00.0-fc-0x50060e80-lun-1   pci-0000:00:14.0-usb-0:3:1.0-scsi-0:0:0:0
+        paths = [link for link in self.links if "/by-path/" in link]
+        return next((ways for sign, ways in WAYS for path in paths if sign in path), "")
 
 
 class Reference(NamedTuple):
@@ -103,11 +114,6 @@ class Reference(NamedTuple):
         if DRIVE.match(self.spec):
             return True
         return self.kind is Kind.OTHER and bool(self.devices) and self.devices[0].kind == "rom"
-
-    @property
-    def is_removable(self) -> bool:
-        """Whether every device that it means now can be taken out: a stick, a card."""
-        return bool(self.devices) and all(device.removable for device in self.devices)
 
     @property
     def present(self) -> str:
@@ -259,6 +265,12 @@ class Block(NamedTuple):
                 found[name] = parent
                 todo.extend(parent.parents)
         return tuple(found.values())
+
+    def outside(self, reference: Reference) -> str:
+        """/dev/sdb1 (USB): what of a device, or of what it stands on, is no part of the machine; "" for nothing."""
+        below = {one.name: one for device in reference.devices for one in self.stack(device) if one.way}
+        lowest = [one for one in below.values() if not below.keys() & set(one.parents)]
+        return ", ".join(sorted(f"{one.path} ({one.way})" for one in lowest))
 
     @property
     def identifiers(self) -> str:
