@@ -9,7 +9,7 @@ from migprep import root
 from migprep.facts import conditions
 from migprep.facts.conditions import Condition
 from migprep.formats import ini
-from migprep.model import Undetermined, Unknown
+from migprep.model import Undetermined
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -76,10 +76,9 @@ class Units(NamedTuple):
 
 def probe(facts: Facts) -> Units:
     """Read the unit files and drop-ins. Raises Undetermined where a condition of one cannot be told."""
-    services = facts.services
-    if isinstance(services, Unknown):
-        raise Undetermined(services.reason)
-    started = {re.sub(r"@[^.]*", "@", name) for name in services.enabled}
+    if not facts.root.names("/etc"):
+        raise Undetermined("no /etc in this root: which units it has cannot be told")
+    started = {re.sub(r"@[^.]*", "@", name) for name in _wanted(facts.root)}
     return Units(
         tuple(
             unit
@@ -92,10 +91,15 @@ def probe(facts: Facts) -> Units:
 
 def _is_started(name: str, started: set[str]) -> bool:
     """Whether something wants it at boot: by its name, or by the timer, path or socket that starts it."""
-    bare, _, kind = name.rpartition(".")
-    return bool(
-        started & {name, bare if kind == "service" else name, f"{bare}.timer", f"{bare}.path", f"{bare}.socket"}
-    )
+    bare = name.rpartition(".")[0]
+    return bool(started & {name, f"{bare}.timer", f"{bare}.path", f"{bare}.socket"})
+
+
+def _wanted(place: Root) -> Iterator[str]:
+    for folder in FOLDERS:
+        for name in place.names(folder):
+            if name.endswith((".wants", ".requires")):
+                yield from place.names(f"{folder}/{name}")
 
 
 def _files(place: Root) -> dict[str, list[str]]:
