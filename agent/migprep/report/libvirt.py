@@ -33,9 +33,10 @@ def render(document: dict[str, Any], target: Target) -> str:
         able = "kvm, kvm-scsi, generic"
         raise ExportError(f"target {target.name} is no machine that libvirt can define; targets that are: {able}")
     stock = document["inventory"]
-    for what in ("disks", "nics", "cpu"):
+    for what, fact in (("disks", "block"), ("nics", "interfaces"), ("cpu", "cpu")):
         if stock[what] is None:
-            raise ExportError(f"no domain can be written: the {what} of this machine could not be read")
+            why = next((f": {gap['reason']}" for gap in document["run"]["gaps"] if gap["fact"] == fact), "")
+            raise ExportError(f"no domain can be written, for the {what} of this machine could not be read{why}")
     machine = stock["machine"]
     values = {
         "name": word(document["host"]["name"]) or "machine",
