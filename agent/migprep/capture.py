@@ -167,10 +167,11 @@ def record(base: Root) -> Recorder:
 
 def told(facts: Any) -> dict[str, bytes]:
     """What cannot be had from files: the kernel's answers, the names inside each initramfs, what loaders are."""
-    from migprep.facts import efi, luks
+    from migprep.facts import bootcode, efi, luks
     from migprep.facts.initramfs import listings
 
-    return {**_observed(facts.root), **listings(facts), **efi.named(facts), **luks.headers(facts)}
+    loaders = {**efi.named(facts), **bootcode.kept(facts)}
+    return {**_observed(facts.root), **listings(facts), **loaders, **luks.headers(facts)}
 
 
 def _observed(base: Root) -> dict[str, bytes]:

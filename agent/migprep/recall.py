@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A number that is another after each boot (random(4)).
 BOOT = "/proc/sys/kernel/random/boot_id"
+#: Rules about the first sectors of disks.
+CODE = ("bootloader/no-boot-code", "bootloader/first-disk-without-code")
 #: Reasons that may be gone at the next run, though nothing changed.
 PASSING = ("took more than", "internal error")
 
@@ -72,6 +74,8 @@ def _has_passing_fault(report: dict[str, Any]) -> bool:
 
 
 def _rests_on_more(report: dict[str, Any]) -> bool:
-    """Whether it tells of keys, which change inside an encrypted device where no file shows it."""
+    """Whether it tells of what no file shows: keys of an encrypted device, boot code that was missing."""
+    if any(one["rule"] in CODE and one["status"] == "fail" for one in report["results"]):
+        return True
     known = (report.get("inventory") or {}).get("filesystems") or ()
     return any(one["type"] == "crypto_LUKS" for one in known)

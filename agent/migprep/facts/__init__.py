@@ -17,6 +17,9 @@ if TYPE_CHECKING:
         block as block,
     )
     from migprep.facts import (
+        bootcode as bootcode,
+    )
+    from migprep.facts import (
         bootloader as bootloader,
     )
     from migprep.facts import (
@@ -289,6 +292,12 @@ class Facts:
         from migprep.facts import bootloader
 
         return bootloader.probe(self)
+
+    @fact
+    def bootcode(self) -> bootcode.BootCode:
+        from migprep.facts import bootcode
+
+        return bootcode.probe(self)
 
     @fact
     def block(self) -> block.Block:
