@@ -102,7 +102,7 @@ def test_a_fix_that_another_one_makes_possible(tmp_path: Path) -> None:
         ({"safety": "risky"}, {}, "needs your decision: --include risky --only a"),
         ({"safety": "risky"}, {"include": ["risky"]}, "needs your decision: --include risky --only a"),
         ({"safety": "risky"}, {"include": ["risky"], "only": ["a"]}, ""),
-        ({"phase": "cutover"}, {}, "is the last act before the final shutdown: --cutover"),
+        ({"phase": "cutover"}, {}, "left for the last act before the final shutdown: --cutover"),
         ({"phase": "cutover"}, {"cutover": True}, ""),
         ({"phase": "after"}, {"cutover": True}, "can only be done on the target, after the move"),
         ({"safety": "manual"}, {}, "only a person can do this"),
@@ -276,6 +276,18 @@ def test_patch_creates_and_deletes(tmp_path: Path) -> None:
 def test_text_tells_everything(tmp_path: Path) -> None:
     risky = rule("b", tmp_path, SIMPLE, when="entry.spec == '/dev/sdb10'", fix={"safety": Safety.RISKY.value})
     told = mend.text(made(machine(), tmp_path, rule("a", tmp_path, SIMPLE), risky), "/mnt/x y")
-    for words in ("/etc/fstab  (a)", "--- a/etc/fstab", "@@ -1,4 +1,4 @@", "--include risky --only b",
+    for words in ("/etc/fstab (a)", "--- a/etc/fstab", "@@ -1,4 +1,4 @@", "--include risky --only b",
                   "conditional now, conditional after", "migprep rollback --root '/mnt/x y'"):  # fmt: skip
         assert words in told
+    assert "Not mended (1):" in told
+    told = mend.text(made(machine(), tmp_path, rule("a", tmp_path, SIMPLE), risky, only=["a"]))
+    assert "Left out by --only: 1 other finding.\n" in told and "Not mended" not in told
+
+
+def test_every_line_of_the_text_but_a_diffs_fits_a_terminal(tmp_path: Path) -> None:
+    rules = [
+        rule("a" * 40, tmp_path, SIMPLE),
+        rule("b" * 40, tmp_path, '{{ text.replace("/dev/sdb10", "UUID=2") }}', when="entry.spec == '/dev/sdb10'"),
+    ]
+    told = mend.text(made(machine(), tmp_path, *rules))
+    assert max(map(len, told.split("\n"))) <= 80

@@ -277,7 +277,7 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
         lines += [f"This mends for {made.target.name} ({len(made.mended)}):"]
         lines += [one for found in made.mended for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
     for change in made.changes:
-        lines += [f"{change.path}  ({', '.join(change.rules)})"]
+        lines += wrap(f"{shown(change.path)} ({', '.join(change.rules)})", "", "  ")
         lines += [f"  written by: {shown(shlex.join(change.argv))}, {{}} being a copy"] if change.argv else []
         lines += [shown(one) for one in "".join(unified(*change[:3])).split("\n")[:-1]] + [""]
     if made.builds:
@@ -289,11 +289,7 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
     if made.expected:
         lines += ["Shown to be gone only once that has run (if not, everything is put back):"]
         lines += [one for found in made.expected for one in wrap(f"{found.rule}: {found.message}", "  ", "    ")] + [""]
-    if made.unmended:
-        lines += [f"Not mended ({len(made.unmended)}):"]
-        for found, reason in made.unmended:
-            lines += [*wrap(f"{found.rule}: {found.message}", "  ", "    "), *wrap(reason, "    why: ", "    ")]
-        lines += ["By hand: migprep explain RULE", ""]
+    lines += _unmended(made)
     if made.is_empty:
         lines += ["Nothing to change."]
     lines += [
@@ -302,6 +298,21 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
     if not made.is_empty and not applying:
         lines += ["Nothing was changed. --apply does it; afterwards this undoes it:", f"  {_rollback('', root)}"]
     return "\n".join([*lines, ""])
+
+
+def _unmended(made: Plan) -> list[str]:
+    """Findings that are left and why; those of rules that nobody asked for are only counted."""
+    from migprep.report.text import wrap
+
+    lines: list[str] = []
+    asked = [(found, reason) for found, reason in made.unmended if reason != plan.LEFT_OUT]
+    if asked:
+        lines += [f"Not mended ({len(asked)}):"]
+        for found, reason in asked:
+            lines += [*wrap(f"{found.rule}: {found.message}", "  ", "    "), *wrap(reason, "    why: ", "    ")]
+        lines += ["By hand: migprep explain RULE", ""]
+    others = len(made.unmended) - len(asked)
+    return [*lines, f"Left out by --only: {others} other finding{'s' * (others != 1)}.", ""] if others else lines
 
 
 def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str, Any]:

@@ -64,6 +64,10 @@ class Plan(NamedTuple):
         return Overlay(place, {**{one.path: one.after for one in self.changes}, **self.foreseen})
 
 
+#: Why most findings are not mended by a run that names a few rules.
+LEFT_OUT = "left out by --only"
+
+
 class Wish(NamedTuple):
     """What a fix run was asked for."""
 
@@ -81,11 +85,11 @@ class Wish(NamedTuple):
         if mend.phase is Phase.AFTER:
             return "can only be done on the target, after the move"
         if self.only and rule.id not in self.only:
-            return "left out by --only"
+            return LEFT_OUT
         if mend.safety is Safety.RISKY and not (self.risky and rule.id in self.only):
             return f"needs your decision: --include risky --only {rule.id}"
         if mend.phase is Phase.CUTOVER and not self.cutover:
-            return "is the last act before the final shutdown: --cutover"
+            return "left for the last act before the final shutdown: --cutover"
         return ""
 
 
