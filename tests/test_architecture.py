@@ -102,6 +102,20 @@ def test_a_check_imports_nothing_heavy():
             assert not {one.split(".")[0] for one in names} & HEAVY, f"{name}:{node.lineno}"
 
 
+def test_what_the_zipapp_lacks_is_asked_for_in_one_place():
+    """A library that is not pure Python may be missing: `facts/observed.py` says so, and nothing else imports one."""
+    lines = (TOP / "packaging/zipapp/requirements.txt").read_text().split("\n")
+    brought = {line.partition("==")[0].replace("pyyaml", "yaml") for line in lines if "==" in line}
+    own = {"migprep", *sys.stdlib_module_names, "_sha2", "compression"}  # the last two came with Python 3.12 and 3.14
+    assert {"jinja2", "yaml", "pyudev"} < brought
+    for name, tree in MODULES.items():
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            foreign = {one.split(".")[0] for one in names} - own
+            assert foreign <= brought, f"{name}:{node.lineno}"
+
+
 def run(*argv):
     done = subprocess.run([sys.executable, "-m", *argv], cwd=TOP, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -39,13 +39,21 @@ def test_without_a_capture_it_is_undetermined(name: str) -> None:
         observed.observed(Files({}), name)
 
 
-def test_a_missing_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", observed.NAMES)
+def test_without_a_compiled_module_it_is_told_otherwise_or_the_module_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the zipapp, which carries nothing that is compiled."""
+
     def missing(name: str) -> None:
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(observed.importlib, "import_module", missing)
-    with pytest.raises(Undetermined, match="psutil"):
-        observed.observed(Tree("/", live=True), "network")
+    if name in ("network", "resources", "processes"):
+        with pytest.raises(Undetermined, match="the Python module psutil is not installed"):
+            observed.observed(Tree("/", live=True), name)
+    else:
+        observed.observed(Tree("/", live=True), name)
 
 
 @pytest.mark.parametrize(
