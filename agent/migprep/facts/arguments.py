@@ -29,6 +29,36 @@ SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX
 NAMES = r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?"
 
 
+#: Arguments with which a boot ends in a shell at the console (kernel-command-line(7), dracut.cmdline(7), init(8)).
+SHELLS = frozenset({"single", "s", "S", "1", "-s", "rescue", "emergency", "-b"})
+BREAKS = frozenset({"rd.break", "rdbreak", "break"})
+UNITS, PROGRAMS = ("rescue.target", "emergency.target"), ("/sh", "/bash", "/dash", "/sulogin", "/busybox")
+
+
+#: Where Red Hat 8 keeps the arguments of all entries, in GRUB's environment block.
+KERNELOPTS = re.compile(r"(?m)^kernelopts=(.*)$")
+
+
+class Given(NamedTuple):
+    """One argument of the next boot, and where it stands."""
+
+    path: str
+    word: cmdline.Word
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        return f"{self.word.key}={self.word.value}" if self.word.value else self.word.key
+
+    @property
+    def ends_in_shell(self) -> bool:
+        """Whether the machine stops at a shell on its console, and starts no service."""
+        key, value = self.word.key, self.word.value
+        if key == "init":
+            return value.endswith(PROGRAMS)
+        return key in BREAKS or key in SHELLS and not value or key.endswith("systemd.unit") and value in UNITS
+
+
 class Argument(NamedTuple):
     """One argument in one store."""
 
@@ -109,6 +139,7 @@ class Arguments(NamedTuple):
     running: tuple[cmdline.Word, ...]
     stores: tuple[Store, ...]
     defaults: str  # the text of /etc/default/grub, "" without one
+    next: tuple[Given, ...] | Unknown = ()  # every argument of the next boot
     root: frozenset[str] | Unknown = frozenset()  # names of the device mounted as root and of all below it
 
     @property
@@ -204,7 +235,29 @@ def probe(facts: Facts) -> Arguments:
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
     defaults = files.text(root, "/etc/default/grub") or ""
-    return Arguments(cmdline.words(running or ""), tuple(stores), defaults, _root(facts, block))
+    next_boot = following(facts) or Unknown(
+        "neither a boot menu nor /proc/cmdline tells the arguments of the next boot"
+    )
+    return Arguments(cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block))
+
+
+def following(facts: Facts) -> tuple[Given, ...]:
+    """The arguments of every menu entry that may boot next; those of this boot where no menu tells."""
+    from migprep.facts.bootloader import menu_text
+
+    loader, spans = facts.bootloader, []
+    if not isinstance(loader, Unknown):
+        for one in loader.entries:
+            if one.is_default:
+                text = menu_text(facts.root, one.path)
+                spans.append((one.path, text, one.entry.start, one.entry.end))
+                if "$kernelopts" in text[one.entry.start : one.entry.end] and loader.environment:
+                    kept = files.text(facts.root, loader.environment, 65536) or ""
+                    spans += [(loader.environment, kept, *found.span(1)) for found in KERNELOPTS.finditer(kept)]
+    if not spans:
+        running = files.text(facts.root, RUNNING, 65536) or ""
+        spans = [(RUNNING, running, 0, len(running))]
+    return tuple(Given(path, word) for path, text, start, end in spans for word in cmdline.words(text, start, end))
 
 
 def _root(facts: Facts, block: Block | Unknown) -> frozenset[str] | Unknown:
@@ -281,7 +334,7 @@ def _menus(facts: Facts, block: Block | Unknown) -> list[Store]:
 
 
 def _kernelopts(path: str, text: str, block: Block | Unknown, is_default: bool) -> tuple[Argument, ...]:
-    found = re.search(r"(?m)^kernelopts=(.*)$", text)
+    found = KERNELOPTS.search(text)
     words = cmdline.words(text, found.start(1), found.end(1)) if found else ()
     return _named(path, "menu", words, block, is_default)
 

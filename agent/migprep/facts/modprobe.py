@@ -153,28 +153,15 @@ def statements(lines: tuple[Line, ...]) -> list[Denial]:
 
 
 def _arguments(facts: Facts) -> list[Denial]:
-    """Kernel arguments of the running kernel, and of every menu entry that boots next."""
-    from migprep.formats import cmdline
-    from migprep.model import Unknown
+    """Kernel arguments of every menu entry that boots next, else of the running kernel."""
+    from migprep.facts.arguments import following
 
     found = []
-    texts = [("/proc/cmdline", files.text(facts.root, "/proc/cmdline", 65536) or "", 0, 1 << 16)]
-    loader = facts.bootloader
-    if not isinstance(loader, Unknown) and loader.entries:
-        from migprep.facts.bootloader import menu_text
-
-        chosen = [one for one in loader.entries if one.is_default]
-        if chosen:
-            texts = [(one.path, menu_text(facts.root, one.path), one.entry.start, one.entry.end) for one in chosen]
-    for path, text, start, end in texts:
-        for word in cmdline.words(text, start, end):
-            if word.key in ARGUMENTS:
-                observed = f"{word.key}={word.value}"
-                found += [
-                    Denial(name.replace("-", "_"), path, word.line, observed, early_only=word.key.startswith("rd"))
-                    for name in word.value.split(",")
-                    if name
-                ]
+    for one in following(facts):
+        if one.word.key in ARGUMENTS:
+            early = one.word.key.startswith("rd")
+            names = (name.replace("-", "_") for name in one.word.value.split(",") if name)
+            found += [Denial(name, one.path, one.word.line, one.text, early_only=early) for name in names]
     return found
 
 
