@@ -12,6 +12,10 @@ from migprep import rules
 
 HERE = Path(__file__).parent
 CATALOGUES = sorted((HERE / "coverage").glob("*.yaml"))
+#: What a catalogue covers: rules whose id begins so. One that is not listed covers the area of its name.
+AREAS = {
+    "boot": ("arguments", "bootloader", "crypttab", "disk", "firmware", "fstab", "initramfs", "kernel", "lvm", "md", "swap", "system"),
+}
 RULES = {rule.id for rule in rules.load()}
 CASES = {
     f"{document['rule']}: {case['name']}"
@@ -47,4 +51,5 @@ def test_what_is_named_is_there(row):
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.stem)
 def test_every_rule_of_the_area_is_named(path):
     told = {rule for row in yaml.safe_load(path.read_text()) for rule in row.get("rules", ())}
-    assert {rule for rule in RULES if rule.startswith(f"{path.stem}/")} <= told
+    areas = AREAS.get(path.stem, (path.stem,))
+    assert {rule for rule in RULES if rule.partition("/")[0] in areas} - told == set()
