@@ -99,6 +99,32 @@ def absent_modules(root: Root) -> tuple[DracutModule, ...]:
     return tuple(found)
 
 
+class Policy(NamedTuple):
+    """Where dracut is told by which sort of name its images wait for devices."""
+
+    path: str
+    line: int
+    value: str
+
+    def mended(self, line: str) -> str:
+        """The line with a name that is written on the device."""
+        return line.replace(self.value, "by-uuid", 1)
+
+
+# persistent_policy="by-path"
+PLACED = r"(?m)^[ \t]*persistent_policy=[\"']?(?P<value>by-path|by-id)\b"
+
+
+def placed(root: Root) -> tuple[Policy, ...]:
+    """Settings by which images wait for the place or the maker of a device (dracut.conf(5), persistent_policy)."""
+    texts = ((path, files.text(root, path) or "") for path in _dracut(root))
+    return tuple(
+        Policy(path, text.count("\n", 0, given.start("value")) + 1, given.group("value"))
+        for path, text in texts
+        for given in re.finditer(PLACED, text)
+    )
+
+
 def drivers(root: Root) -> tuple[str, ...]:
     """Every driver that a configuration names, as the kernel knows it. Raises Unreadable."""
     found: list[str] = []

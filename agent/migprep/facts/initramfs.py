@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.configured import DracutModule
+from migprep.facts.configured import DracutModule, Policy
 from migprep.facts.kernels import Kernel
 from migprep.facts.modprobe import Denial, Line, Modprobe, statements
 from migprep.facts.modprobe import parse as parse_modprobe
@@ -158,6 +158,7 @@ class Images(NamedTuple):
     drop_in: str  # the file in which drivers are named; "" when there is no tool
     inside: tuple[str, ...]  # drivers in use here, which a host-only image gets by itself
     absent_modules: tuple[DracutModule, ...] = ()  # that dracut is asked for and has not
+    placed: tuple[Policy, ...] = ()  # how dracut is told to wait for devices by their place
     room: Room = None  # type: ignore[assignment]  # or an Unknown
     tools: tuple[str, ...] = ()  # every one that runs at a kernel update, where several may
 
@@ -215,6 +216,7 @@ def probe(facts: Facts) -> Images:
         configured.drop_in(facts.root, tool),
         _loaded(facts.root),
         _absent(facts.root) if tool == "dracut" else (),
+        configured.placed(facts.root) if tool == "dracut" else (),
         _room(facts.root, boots),
         configured.hooked(facts.root),
     )
