@@ -101,6 +101,7 @@ def test_what_must_be_found_is_said_for_all_targets_or_for_one() -> None:
         ("Cannot open access to console, the root account is locked.\n", "emergency mode", "Cannot open"),
         ("Entering emergency mode. Exit the shell to continue.\n", "dracut prompt", "Entering"),
         ("error: no such device.\ngrub rescue> ", "grub rescue prompt", "error: no such device."),
+        ("error: file `/vmlinuz' not found.\n\nFailed to boot both default and fallback entries.\n", "grub menu", "error: file"),
         ("BdsDxe: No bootable option or device was found.\n", "no bootable device", "No bootable"),
         ("No bootable device.\n", "no bootable device", "No bootable"),
     ],

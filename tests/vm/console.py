@@ -24,6 +24,7 @@ _SIGNS = (
     (re.compile(r"Give root password for maintenance", re.M), "emergency mode"),
     (re.compile(r"grub rescue>", re.M), "grub rescue prompt"),
     (re.compile(r"^grub> *$", re.M), "grub prompt"),
+    (re.compile(r"Failed to boot both default and fallback entries"), "grub menu"),
     (re.compile(r"^boot: *$", re.M), "boot loader prompt"),
     (re.compile(r"No bootable device|Boot failed: not a bootable disk", re.M), "no bootable device"),
     (re.compile(r"No bootable option or device was found|UEFI Interactive Shell", re.M), "no bootable device"),
