@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from migprep import root as files
 from migprep.facts import crypttab, stacks
 from migprep.facts.block import Block, BlockDevice, Reference
 from migprep.facts.initramfs import Image
@@ -88,7 +89,7 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
     is_told = not isinstance(told, Unknown) and any(one.key == "root" for one in told.deciding)
     return Frozen(
         stacks.filters(lvm, stacks.volumes(block)),
-        tracked if stacks.uses_devices_file(lvm) else (),
+        tracked if tracked and stacks.uses_devices_file(lvm, files.text(facts.root, stacks.LVM[0]) or "") else (),
         tuple(lists),
         tuple(one for one in block.devices if one.fstype == "linux_raid_member"),
         (*_crypttab(facts, block, image), *_words(image, block, cmdlines, OPENED)),

@@ -243,9 +243,17 @@ def filters(texts: Iterable[tuple[str, str]], present: tuple[Volume, ...] | Unkn
     return tuple(found.values())
 
 
-def uses_devices_file(texts: Iterable[tuple[str, str]]) -> bool:
-    """Whether LVM looks only at what its devices file lists, where there is one."""
-    value = ""
+# # use_devicesfile = 0     Debian, SUSE; 1 on Red Hat since RHEL 9
+SHIPPED = re.compile(r"^\s*#\s*use_devicesfile\s*=\s*(\d)", re.MULTILINE)
+
+
+def uses_devices_file(texts: Iterable[tuple[str, str]], shipped: str) -> bool:
+    """Whether LVM looks only at what its devices file lists, where there is one, after the files of (path, text).
+
+    `shipped` is lvm.conf as the distribution has it, which says in a comment what holds where nothing is set.
+    """
+    default = SHIPPED.search(shipped)
+    value = default[1] if default else ""
     for _, text in texts:
         setting = lvmconf.settings(text).get("devices/use_devicesfile") if text else None
         value = setting.raw.partition("=")[2].strip() if setting else value
@@ -269,7 +277,8 @@ def probe(facts: Facts) -> Stacks:
         raise Undetermined("no /etc")
     listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
     lvm = tuple((path, files.text(root, path) or "") for path in LVM)
-    entries = tracked(files.text(root, DEVICES_FILE) or "") if uses_devices_file(lvm) else ()
+    entries = tracked(files.text(root, DEVICES_FILE) or "")
+    entries = entries if entries and uses_devices_file(lvm, lvm[0][1]) else ()
     from migprep.facts import guarded
 
     # A detail that cannot be told must not hide what decides a boot.
