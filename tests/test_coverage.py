@@ -37,7 +37,7 @@ def rows():
             yield pytest.param(row, id=f"{path.stem}: {row['failure'][:50]}")
 
 
-@pytest.mark.parametrize("row", rows())
+@pytest.mark.parametrize("row", list(rows()))
 def test_what_is_named_is_there(row):
     named = {key: set(row.get(key, ())) for key in ("rules", "cases", "tests", "guests")}
     assert set(row) <= {"failure", *named}
