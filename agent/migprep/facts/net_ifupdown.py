@@ -27,9 +27,13 @@ LOWER = (
     "bond-primary",
     "bond-members",
     "requires",
+    "ovs_ports",
+    "ovs-ports",
+    "ovs_bonds",
+    "ovs-bonds",
 )
 #: Options of a port's stanza that name what stands on it.
-UPPER = ("bond-master", "bond_master", "vrf", "vrf-member")
+UPPER = ("bond-master", "bond_master", "vrf", "vrf-member", "ovs_bridge", "ovs-bridge")
 INHERITS = ("inherits", "inherit")
 SIGNS = "*?["
 LINK_COMMANDS = frozenset({"add", "set", "del", "delete", "show", "list", "property", "change", "replace", "help"})

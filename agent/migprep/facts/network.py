@@ -135,6 +135,11 @@ class Card(NamedTuple):
         return _is_reached(self.device)
 
     @property
+    def is_unexplained_port(self) -> bool:
+        """Whether it is a port of something, and nothing that is understood here made it one."""
+        return bool(self.device.master) and not self.configurations and not self.yields
+
+    @property
     def shown_addresses(self) -> str:
         """Its addresses in words."""
         return " ".join(self.device.known_addresses)
@@ -550,6 +555,10 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
         from migprep.facts import net_connman
 
         found += net_connman.read(tree)
+    if root.exists(tree, "/etc/openvswitch") or root.exists(tree, "/var/lib/openvswitch"):
+        from migprep.facts import net_ovs
+
+        found += net_ovs.read(tree)
     if root.exists(tree, "/etc/teamd"):
         from migprep.facts import net_teamd
 
