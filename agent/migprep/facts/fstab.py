@@ -156,6 +156,11 @@ class Malformed(NamedTuple):
     raw: str
     reason: str
 
+    @property
+    def subject(self) -> str:
+        """Stable while lines move: its first word, and what is wrong."""
+        return f"{self.raw.split()[0].lstrip(columns.BOM)} {self.reason}"
+
 
 class Fstab(NamedTuple):
     """The whole file: every line, those that ask for a mount, and those that cannot be used."""

@@ -43,11 +43,12 @@ class DiskRule(NamedTuple):
     path: str
     line: int
     text: str
+    asked: str  # what it asks of the hardware
 
     @property
     def subject(self) -> str:
-        """What it is about."""
-        return f"{self.path}:{self.line}"
+        """Stable while lines move: the file, and what is asked."""
+        return f"{self.path}: {self.asked}"
 
 
 class Installer(NamedTuple):
@@ -106,7 +107,8 @@ def _disk_rules(root: Root) -> Iterator[DiskRule]:
             path = f"{folder}/{name}"
             if not name.endswith(".rules") or "persistent-net" in name or "persistent-cd" in name:
                 continue
-            text = (files.text(root, path) or "").replace("\\\n", "  ")
-            for number, line in enumerate(text.split("\n"), 1):
-                if not line.lstrip().startswith("#") and udev.HARDWARE.search(line) and ABOUT.search(line):
-                    yield DiskRule(path, number, line.strip())
+            for rule in udev.parse(files.text(root, path) or "", path):
+                told = (f'{one.key}{one.operator}"{one.value}"' for one in rule.tokens)
+                asked = ", ".join(one for one in told if udev.HARDWARE.match(one))
+                if asked and ABOUT.search(rule.raw):
+                    yield DiskRule(path, rule.line, rule.raw.strip().replace("\\\n", " "), asked)
