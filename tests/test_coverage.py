@@ -15,6 +15,7 @@ CATALOGUES = sorted((HERE / "coverage").glob("*.yaml"))
 #: What a catalogue covers: rules whose id begins so. One that is not listed covers the area of its name.
 AREAS = {
     "boot": ("arguments", "bootloader", "crypttab", "disk", "firmware", "fstab", "initramfs", "kernel", "lvm", "md", "swap", "system"),
+    "longtail": ("cpu", "display", "identity", "leftovers", "security", "services", "startup", "time"),
 }
 RULES = {rule.id for rule in rules.load()}
 CASES = {
