@@ -110,6 +110,9 @@ if TYPE_CHECKING:
         services as services,
     )
     from migprep.facts import (
+        sshd as sshd,
+    )
+    from migprep.facts import (
         stacks as stacks,
     )
     from migprep.facts import (
@@ -400,6 +403,12 @@ class Facts:
         from migprep.facts import display
 
         return display.probe(self)
+
+    @fact
+    def sshd(self) -> sshd.Sshd:
+        from migprep.facts import sshd
+
+        return sshd.probe(self)
 
     @fact
     def startup(self) -> startup.Startup:
