@@ -14,6 +14,9 @@ if TYPE_CHECKING:
         arguments as arguments,
     )
     from migprep.facts import (
+        awaited as awaited,
+    )
+    from migprep.facts import (
         block as block,
     )
     from migprep.facts import (
@@ -295,6 +298,12 @@ class Facts:
         from migprep.facts import bootloader
 
         return bootloader.probe(self)
+
+    @fact
+    def awaited(self) -> awaited.Waits:
+        from migprep.facts import awaited
+
+        return awaited.probe(self)
 
     @fact
     def bootcode(self) -> bootcode.BootCode:

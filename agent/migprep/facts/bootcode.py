@@ -96,7 +96,8 @@ def code(sector: bytes) -> str:
 
 
 def kept(facts: Facts) -> dict[str, bytes]:
-    """Whose code each disk has, for a capture; and a sign that they were looked at."""
+    """Whose code each disk has, for a capture; or a sign that this could not be told."""
     found = facts.bootcode
-    sectors = () if isinstance(found, Unknown) else found.sectors
-    return {f"{FOLDER}/-": b"", **{f"{FOLDER}/{one.device.name}": f"{one.code}\n".encode() for one in sectors}}
+    if isinstance(found, Unknown):
+        return {f"{FOLDER}/-": b""}
+    return {f"{FOLDER}/{one.device.name}": f"{one.code}\n".encode() for one in found.sectors}
