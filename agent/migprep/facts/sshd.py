@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
-
 from migprep import root
 from migprep.facts.configuration import is_started, started
 from migprep.formats.stanzas import split
@@ -43,7 +41,7 @@ class Sshd(NamedTuple):
 
 
 def parse(text: str, path: str) -> tuple[Listening, ...]:
-    """Every ListenAddress with an address in numbers, and those that mean any address as "any"."""
+    """Every ListenAddress: its address in numbers, "any", or "" for one that never leaves the machine."""
     found = []
     for number, line in enumerate(split(text), 1):
         given = LISTEN.match(line)
@@ -53,11 +51,13 @@ def parse(text: str, path: str) -> tuple[Listening, ...]:
 
 
 def _address(given: str) -> str:
+    from ipaddress import ip_address
+
     try:
         address = ip_address(given.partition("%")[0])
     except ValueError:
         return "any"  # a host's name: what it means is not written here
-    return "any" if address.is_unspecified else str(address)
+    return "any" if address.is_unspecified else "" if address.is_loopback else str(address)
 
 
 def probe(facts: Facts) -> Sshd:
@@ -66,7 +66,7 @@ def probe(facts: Facts) -> Sshd:
     if not root.is_dir(tree, "/etc"):
         raise Undetermined("no /etc")
     listed = tuple(one for path in (MAIN, *root.glob(tree, MORE)) for one in parse(root.text(tree, path) or "", path))
-    told = tuple(one for one in listed if one.address == "any" or not ip_address(one.address).is_loopback)
+    told = tuple(one for one in listed if one.address)
     if not told or any(one.address == "any" for one in told) or not is_started(tree, started(tree), *UNITS):
         return Sshd((), {})
     return Sshd(told, _cards(facts))
