@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from migprep import root
 from migprep.facts.configuration import is_started, started
 from migprep.formats.stanzas import split
