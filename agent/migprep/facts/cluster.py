@@ -18,6 +18,8 @@ FILES = ("/var/lib/pacemaker/cib/cib.xml", "/var/lib/heartbeat/crm/cib.xml", "/e
 AGENT = re.compile(
     r"class=\"stonith\"[^>]*\btype=\"([\w/.-]+)\"|\btype=\"([\w/.-]+)\"[^>]*class=\"stonith\"|\bagent=\"(fence_[\w-]+)\""
 )
+# <nvpair id="cib-bootstrap-options-stonith-enabled" name="stonith-enabled" value="false"/>
+OFF = re.compile(r"<nvpair\b(?=[^>]*\bname=\"stonith-enabled\")[^>]*\bvalue=\"(?i:false|no|off|n|0)\"")
 #: Agents that ask a hypervisor or cloud, by how their names begin; the platform as targets say it.
 PLATFORMS = (
     ("fence_vmware", "vmware"), ("external/vcenter", "vmware"), ("fence_xvm", "kvm"), ("fence_virt", "kvm"),
@@ -67,12 +69,12 @@ def probe(facts: Facts) -> Cluster:
     """Read the names of fencing agents, and nothing else, from FILES. Raises Unreadable."""
     found: dict[str, Fence] = {}
     for path in FILES:
-        text = root.text(facts.root, path)
-        for match in AGENT.finditer(text or ""):
+        text = root.text(facts.root, path) or ""
+        for match in () if OFF.search(text) else AGENT.finditer(text):
             agent = next(group for group in match.groups() if group)
             platform = next((name for sign, name in PLATFORMS if agent.startswith(sign)), "")
             if platform or agent.startswith(BOARDS):
-                line = (text or "").count("\n", 0, match.start()) + 1
+                line = text.count("\n", 0, match.start()) + 1
                 found.setdefault(agent, Fence(agent, path, line, platform))
     return Cluster(tuple(found.values()), tuple(shared(facts)))
 
