@@ -381,7 +381,7 @@ def _hints(document: Item, reasons: list[str]) -> list[str]:
     """How more could be known."""
     hints = []
     if any("permission denied" in reason for reason in reasons):
-        hints.append("Some files are closed to this user: as root, migprep sees them.")
+        hints.append("Some files were closed to the user that ran this; unless that was root, run it as root.")
     if document["run"]["root"] != "/" and any(
         place in one for one in reasons for place in ("/proc/", "/sys/", "/run/udev")
     ):
