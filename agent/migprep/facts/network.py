@@ -497,6 +497,10 @@ class Network(NamedTuple):
         """Configurations with an address of their own, for cards and for what stands on them."""
         return tuple(one for one in self.configurations if one.is_static and one.at_boot and one.interface != "lo")
 
+    def is_fixed(self, address: str) -> bool:
+        """Whether some configuration here sets `address`, so that it moves along."""
+        return any(each.partition("/")[0] == address for one in self.static for each in one.addresses)
+
     def with_dhcp(self, text: str, items: Iterable[Configuration]) -> str:
         """The file `text` with the configurations `items` of it turned to DHCP."""
         for one in sorted(items, key=lambda each: -each.line):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
+from migprep.facts import system
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Undetermined
 from migprep.root import Root
@@ -14,7 +15,7 @@ from migprep.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from migprep.facts import Facts
 
-PATH = "/etc/resolv.conf"
+PATH, HOSTS = "/etc/resolv.conf", "/etc/hosts"
 
 #: What a path or a comment says about who wrote it.
 WRITERS = (
@@ -52,6 +53,14 @@ class FixedServers(NamedTuple):
         return f"{self.servers} in {self.path}" + (", which is immutable (lsattr shows it)" if self.immutable else "")
 
 
+class OwnName(NamedTuple):
+    """A line of /etc/hosts that gives this machine's own name an address beyond the machine."""
+
+    line: int
+    address: str
+    text: str
+
+
 class Resolver(NamedTuple):
     """The resolver's configuration; `link` is where resolv.conf leads, `writer` who writes it, "" for a person."""
 
@@ -60,6 +69,7 @@ class Resolver(NamedTuple):
     link: str
     writer: str
     fixed: tuple[FixedServers, ...] = ()
+    own_names: tuple[OwnName, ...] = ()
 
 
 def parse(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -73,6 +83,19 @@ def parse(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         elif len(words) > 1 and words[0] in ("search", "domain"):
             search = tuple(words[1:])
     return tuple(servers), search
+
+
+# 10.0.2.40  web1.example.org web1
+def own_names(text: str, hostname: str) -> tuple[OwnName, ...]:
+    """The lines of /etc/hosts (hosts(5)) that name this machine, by its whole name or the first part of it."""
+    names = {hostname.lower(), hostname.lower().partition(".")[0]} - {"", "localhost"}
+    found = []
+    for number, raw in enumerate(split(text), 1):
+        words = raw.partition("#")[0].split()
+        is_own = any(word.lower() in names or word.lower().partition(".")[0] in names for word in words[1:])
+        if is_own and not words[0].startswith(("127.", "::1", "fe80:")):
+            found.append(OwnName(number, words[0], " ".join(words)))
+    return tuple(found)
 
 
 def writer(text: str, link: str) -> str:
@@ -96,7 +119,8 @@ def probe(facts: Facts) -> Resolver:
     if servers and not found.writer and not link:
         line = next(number for number, raw in enumerate(split(text or ""), 1) if raw.split()[:1] == ["nameserver"])
         fixed.insert(0, FixedServers(PATH, line, " ".join(servers), _immutable(facts)))
-    return found._replace(fixed=tuple(fixed))
+    named = own_names(root.text(tree, HOSTS) or "", system.hostname(tree))
+    return found._replace(fixed=tuple(fixed), own_names=named)
 
 
 def _fixed(tree: Root) -> Iterator[FixedServers]:
