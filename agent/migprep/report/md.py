@@ -96,7 +96,7 @@ def _cards(document: dict[str, Any]) -> list[str]:
     rows = [
         (
             plain(one["name"]), plain(one["mac"]), plain(one["driver"] or UNKNOWN), plain(one.get("place") or "none"),
-            _listed([each for each in one["addresses"] if not each.startswith("fe80:")]),
+            _listed([each for each in one["addresses"] or () if not each.startswith("fe80:")]),
             _listed(one.get("gateways")), plain(one["configured_by"] or "nothing"),
             _listed(one.get("carries")),
         )
