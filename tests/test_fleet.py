@@ -36,7 +36,8 @@ def report(host: str, failing: tuple[str, ...] = (), unknown: tuple[str, ...] = 
         for rule in RULES
     )  # fmt: skip
     run = machines.RUN._replace(started=members.get("started", "2026-11-23T10:00:00Z"), refused=())
-    judged = document.Judged(machines.known_target(), results, members.get("after") and Verdict(members["after"]))
+    after = members.get("after") and Verdict(members["after"])
+    judged = document.Judged(machines.known_target(), results, after, mended=members.get("mended"))
     made = document.build(machines.Facts(machines.Files(machines.FILES)), machines.RULES, [judged], run)
     made["host"]["name"], made["host"]["id"] = host, members.get("id", "")
     return made
@@ -80,6 +81,13 @@ def test_figures_are_those_counted_by_hand(tmp_path: Path) -> None:
         "by_hand": ["d-boot", "e-both", "h-dark"], "unknown": ["g-dark"],
     }  # fmt: skip
     assert [one["host"] for one in figures.hosts(base, worst_first=True)][-1] == "b-low"
+
+
+def test_a_fix_counts_on_the_hosts_whose_plan_makes_it(tmp_path: Path) -> None:
+    mended = tuple(one.fingerprint for one in machines.fails(BOOT, "kvm").findings)
+    reports = [report("a", (BOOT,), mended=()), report("b", (BOOT,), mended=mended), report("c", (BOOT,), mended=mended)]
+    found, _ = merged(folder_of(reports, tmp_path / "r"), tmp_path)
+    assert [(one["rule"], one["hosts"], one["automatic"]) for one in found["rules"]] == [(BOOT, 3, 2)]
 
 
 def test_the_newest_report_counts_in_any_order(tmp_path: Path) -> None:

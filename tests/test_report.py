@@ -81,6 +81,15 @@ def test_verdict_after_fixes_is_the_callers() -> None:
     assert (target["verdict"], target["after_fixes"]) == ("not_ready", "conditional")
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_fix_mends_is_what_its_plan_mends(count: int) -> None:
+    """A rule's fix may be safe and still not come about here."""
+    mended = (machines.finding("fstab/volatile-device-name", "/data").fingerprint,)[:count]
+    judged = [document.Judged(machines.known_target(), machines.results("kvm"), mended=mended)]
+    report = document.build(machines.Facts(machines.Files({})), machines.RULES, judged, machines.RUN)
+    assert text.summary(report)[0].endswith("; migprep fix mends 1" if count else "not checked)")
+
+
 def test_gaps_make_a_run_incomplete() -> None:
     run = machines.report()["run"]
     assert not run["complete"]

@@ -244,11 +244,12 @@ def _judged(rule: Rule, facts: Facts, target: Target) -> Result:
 
 
 class Foreseen(NamedTuple):
-    """What `migprep fix --apply` would come to: the verdict then, the files it changes, the commands it runs."""
+    """What `migprep fix --apply` would come to: the verdict then, what it changes, runs and mends."""
 
     verdict: Verdict
     changes: tuple[Change, ...] = ()
     commands: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()  # fingerprints
 
 
 def after_fixes(inspection: Inspection, target: Target, results: tuple[Result, ...]) -> Foreseen:
@@ -280,7 +281,8 @@ def _planned(inspection: Inspection, target: Target) -> Foreseen:
         return apply.obstacle(place, path) if isinstance(place, Tree) else ""
 
     made = plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal)
-    return Foreseen(made.verdict_after, made.changes, tuple(one.command for one in made.builds))
+    mended = tuple(one.fingerprint for one in made.mended)
+    return Foreseen(made.verdict_after, made.changes, tuple(one.command for one in made.builds), mended)
 
 
 def can_apply(rule: Rule, target: Target) -> bool:

@@ -46,10 +46,11 @@ SHAPE = {
     "host": {"name": str, "os": str, "kernel": str, "firmware": str, "virtualization": str, "id?": str},
     "run": {
         "started": str, "seconds": (int, float), "root": str, "complete": bool, "gaps": [{"fact": str, "reason": str}],
+        "searched?": (int, type(None)),
     },
     "targets": [
         {"name": str, "title": str, "verdict": VERDICT, "after_fixes": VERDICT, "reasons": [str], "boot_chain": [_LINK],
-         "fixes?": {"changes": [_CHANGE], "commands": [str]}},
+         "fixes?": {"changes": [_CHANGE], "commands": [str], "mended?": [str]}},
     ],
     "results": [
         {"rule": str, "title": str, "status": frozenset({"pass", "fail", "unknown", "not_applicable"}),

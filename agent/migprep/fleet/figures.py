@@ -144,7 +144,7 @@ def _rules(base: sqlite3.Connection) -> list[dict[str, Any]]:
         FROM (
           SELECT rule, hindrance.target AS target, max(title) AS title, min(severity) AS severity,
             max(blocks) AS blocks, min(open_rules = 1 AND others = 0) AS alone,
-            min(coalesce(safety, '') = 'safe' AND coalesce(phase, '') = 'prepare') AS automatic
+            min(mended) AS automatic
           FROM finding JOIN hindrance ON hindrance.judged = finding.judged
           WHERE waived_until IS NULL AND severity IN ('blocker', 'high')
           GROUP BY finding.judged, rule)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from migprep import saved
 from migprep.model import MigprepError
+from migprep.report import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ CREATE TABLE judged (id INTEGER PRIMARY KEY, machine INTEGER NOT NULL, target TE
   UNIQUE (machine, target));
 CREATE TABLE finding (judged INTEGER NOT NULL, rule TEXT NOT NULL, title TEXT, severity TEXT NOT NULL, blocks TEXT,
   fingerprint TEXT NOT NULL, subject TEXT, message TEXT, path TEXT, line INTEGER, safety TEXT, phase TEXT,
-  waived_until TEXT);
+  mended INTEGER NOT NULL, waived_until TEXT);
 CREATE TABLE unjudged (judged INTEGER NOT NULL, rule TEXT NOT NULL, severity TEXT NOT NULL, reason TEXT);
 CREATE TABLE waiver (machine INTEGER NOT NULL, place TEXT, rule TEXT, fingerprint TEXT, reason TEXT, expires TEXT,
   state TEXT);
@@ -151,7 +152,7 @@ def _take(base: sqlite3.Connection, document: dict[str, Any], path: str) -> None
             (*key, target["verdict"], target["after_fixes"], run["started"], run["seconds"], run["complete"],
              plain(tool["version"]), plain(tool.get("rules", "")), plain(path)),
         ).lastrowid  # fmt: skip
-        _results(base, row, results.get(target["name"], ()))
+        _results(base, row, target, results.get(target["name"], ()))
 
 
 def _machine(base: sqlite3.Connection, host: dict[str, Any], started: str, waivers: Iterable[dict[str, str]]) -> int:
@@ -175,7 +176,9 @@ def _machine(base: sqlite3.Connection, host: dict[str, Any], started: str, waive
     return row
 
 
-def _results(base: sqlite3.Connection, judged: int | None, results: Iterable[dict[str, Any]]) -> None:
+def _results(
+    base: sqlite3.Connection, judged: int | None, target: dict[str, Any], results: Iterable[dict[str, Any]]
+) -> None:
     found, unjudged = [], []
     for one in results:
         if one["status"] == "unknown":
@@ -186,9 +189,9 @@ def _results(base: sqlite3.Connection, judged: int | None, results: Iterable[dic
                 judged, plain(one["rule"]), plain(one["title"]), one["severity"], one["blocks"],
                 plain(finding["fingerprint"]), plain(finding["subject"]), plain(finding["message"]),
                 plain(evidence["path"]), evidence["line"], fix.get("safety"), fix.get("phase"),
-                plain(waiver["expires"]) if waiver else None,
+                outcome.mends(target, finding), plain(waiver["expires"]) if waiver else None,
             ))  # fmt: skip
-    base.executemany(f"INSERT INTO finding VALUES ({', '.join('?' * 13)})", found)
+    base.executemany(f"INSERT INTO finding VALUES ({', '.join('?' * 14)})", found)
     base.executemany("INSERT INTO unjudged VALUES (?, ?, ?, ?)", unjudged)
 
 

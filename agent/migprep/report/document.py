@@ -32,13 +32,14 @@ class Run(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """One target with its results; its verdict once every safe fix is made, and what that would change and run."""
+    """One target with its results; its verdict once every safe fix is made, what that would change, run and mend."""
 
     target: Target
     results: tuple[Result, ...]
     after_fixes: Verdict | None = None
     changes: tuple[Change, ...] = ()
     commands: tuple[str, ...] = ()
+    mended: tuple[str, ...] | None = None  # fingerprints; None where nobody planned
 
 
 def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Run) -> dict[str, Any]:
@@ -121,7 +122,11 @@ def _target(judged: Judged, by_id: dict[str, Rule]) -> dict[str, object]:
         "after_fixes": (judged.after_fixes or now).value,
         "reasons": [finding.fingerprint for finding in _reasons(now, judged.results, by_id)],
         "boot_chain": [_link(link, judged.results, by_id) for link in Link],
-        "fixes": {"changes": [_change(one) for one in judged.changes], "commands": list(judged.commands)},
+        "fixes": {
+            "changes": [_change(one) for one in judged.changes],
+            "commands": list(judged.commands),
+            **({} if judged.mended is None else {"mended": list(judged.mended)}),
+        },
     }
 
 

@@ -27,3 +27,12 @@ def code(report: Mapping[str, Any], fail_on: str) -> int:
 def refused(report: Mapping[str, Any]) -> list[str]:
     """A sentence for each site file that was left out."""
     return [gap["reason"] for gap in report["run"]["gaps"] if gap["fact"] == SITE_FILES]
+
+
+def mends(target: Mapping[str, Any], finding: Mapping[str, Any]) -> bool:
+    """Whether `migprep fix` mends it there: as its plan came out, or without a plan as the rule promises."""
+    planned = target.get("fixes", {}).get("mended")
+    if planned is not None:
+        return finding["fingerprint"] in planned
+    fix = finding["fix"]
+    return bool(fix) and fix["safety"] == "safe" and fix["phase"] == "prepare" and not finding.get("waiver")

@@ -450,10 +450,9 @@ def _after(target: Item, results: list[Item]) -> str:
     """What `migprep fix` would do for the verdict, or at least for how many findings."""
     if target["after_fixes"] != target["verdict"]:
         return f"; {VERDICTS[target['after_fixes']]} after migprep fix"
-    fixes = [
-        finding["fix"] for one in results for finding in one["findings"] if finding["fix"] and not finding.get("waiver")
-    ]
-    mended = sum(fix["safety"] == "safe" and fix["phase"] == "prepare" for fix in fixes)
+    from migprep.report.outcome import mends
+
+    mended = sum(mends(target, finding) for one in results for finding in one["findings"])
     return f"; migprep fix mends {mended}" if mended else ""
 
 
