@@ -1,7 +1,10 @@
 # A small fleet in network namespaces: $WORK, $KEY and the layers of each host are given; all of it ends with this script.
-# Sourced with mounts, network and processes of its own; host NAME NUMBER LAYERS MACHINE starts one at 192.0.2.NUMBER.
+# Sourced with mounts, network and processes of its own; host NAME NUMBER LAYERS MACHINE INIT starts one at 192.0.2.NUMBER.
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
+mkdir /run/groups
+mount -t cgroup2 cgroup2 /run/groups
+GROUP=$(mktemp -d /run/groups/migprep-XXXXXX)
 export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 ip link set lo up
 ip link add lan type bridge
@@ -19,13 +22,25 @@ wired() {
 
 host() {
     wired "$1" "$2"
-    mkdir "$WORK/$1" "$WORK/$1/upper" "$WORK/$1/work" "$WORK/$1/tree"
-    ip netns exec "$1" unshare --mount --uts --ipc --pid --fork --kill-child --propagation private \
-        sh -eu "$WORK/machine.sh" "$1" "$2" "$3" "$4" >"$WORK/$1/log" 2>&1 &
-    for turn in $(seq 50); do
+    mkdir "$WORK/$1" "$WORK/$1/upper" "$WORK/$1/work" "$WORK/$1/tree" "$GROUP/$1"
+    GROUP="$GROUP/$1" sh -euc 'echo $$ >"$GROUP/cgroup.procs"
+        exec ip netns exec "$1" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --propagation private \
+            sh -eu "$WORK/machine.sh" "$@"' host "$@" >"$WORK/$1/log" 2>&1 &
+    HOSTS="$! $HOSTS"
+    for turn in $(seq 300); do
         if ssh -F "$WORK/ssh_config" "192.0.2.$2" true 2>"$WORK/$1/ssh.log"; then return 0; fi
         sleep 0.2
     done
     cat "$WORK/$1/log" "$WORK/$1/ssh.log"
     return 1
 }
+
+# Kernel groups outlive their processes.
+end() {
+    kill -s KILL $HOSTS || true
+    wait $HOSTS || true
+    while grep -q "populated 1" "$GROUP/cgroup.events"; do sleep 0.1; done
+    find "$GROUP" -depth -type d -exec rmdir {} +
+}
+HOSTS=
+trap end EXIT

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.packages.test_archive import LIBRARIES
+from tests.packages.test_archive import LIBRARIES, one
 from tests.packages.trees import TOP, build, need, plain
 from tests.test_mend_machines import files, on_disk
 from tests.vm import tree
@@ -23,8 +23,25 @@ UUID = "UUID=11111111-aaaa-4aaa-8aaa-00000000000"
 FIT = f"{UUID}1 / ext4 errors=remount-ro 0 1\n{UUID}3 /srv/data ext4 defaults 0 2\n"
 UNFIT = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sda3 /srv/data ext4 defaults 0 2\n"
 DISK = "/sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda"
-#: web1 is ready to be asked, db1 names disks by their kernel's names, old1 has no Python packages, gone1 answers nobody.
-HOSTS = {"web1": 11, "db1": 12, "old1": 13, "gone1": 14}
+#: How each host gets migprep and is had checked daily: by a package or the one file, by systemd or by cron. db1 names disks by
+#: their kernel's names; gone1 answers nobody.
+HOSTS = {"web1": 11, "db1": 12, "old1": 13, "new1": 14, "rpm1": 15, "gone1": 16}
+CHECKED = HOSTS.keys() - {"gone1"}
+#: A host that takes its software from a repository with dnf; Debian has dnf, and the packages' own files already.
+REPOSITORY = {
+    "/etc/os-release": 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\nPRETTY_NAME="Rocky Linux 9.4"\n',
+    "/etc/redhat-release": "Rocky Linux release 9.4 (Blue Onyx)\n",
+    "/etc/yum.repos.d/local.repo": "[local]\nname=local\nbaseurl=file:///srv/repository\ngpgcheck=0\n",
+}
+NEEDED = ("distro", "jinja2", "netifaces", "psutil", "pyudev", "pyyaml")
+SPEC = (
+    "Name: python3\nVersion: 3.11\nRelease: 1\nSummary: Stands for it\nLicense: MIT\nBuildArch: noarch\n"
+    "Provides: /usr/bin/python3 /bin/sh\n%description\nNone.\n%files\n"
+    + "".join(
+        f"%package -n python3-{name}\nSummary: Stands for it\n%description -n python3-{name}\nNone.\n%files -n python3-{name}\n"
+        for name in NEEDED
+    )
+)
 
 
 def test_the_collection_is_as_the_project_says(tmp_path: Path) -> None:
@@ -64,7 +81,7 @@ PLAYS = {
   gather_facts: false
   roles:
   - role: migprep.migprep.migprep
-    vars: {migprep_deb: DEB, migprep_onefile: ONEFILE, migprep_targets: [kvm, aws], migprep_reports: WORK/reports}
+    vars: {migprep_deb: DEB, migprep_rpm: RPM, migprep_onefile: ONEFILE, migprep_targets: [kvm, aws], migprep_reports: WORK/reports}
 """,
     "fix": """
 - hosts: db1
@@ -98,15 +115,25 @@ PLAYS = {
 SCRIPT = """\
 say() { echo "== $*"; }
 play() { set +e; "$PLAYBOOK" -i "$WORK/hosts" "$@" 2>&1; echo "code $?"; set -e; }
+on() { ssh -F "$WORK/ssh_config" "192.0.2.$1" "$2" 2>&1 || echo "code $?"; }
 fstab="$WORK/db1/upper/etc/fstab"
-host web1 11 "$PACKAGED" "$WORK/fit"
-host db1 12 "$PACKAGED" "$WORK/unfit"
-host old1 13 "$BARE" "$WORK/fit"
-wired gone1 14
+host web1 11 "$PACKAGED" "$WORK/fit" alone
+host db1 12 "$PACKAGED" "$WORK/unfit" systemd
+host old1 13 "$BARE" "$WORK/fit" alone
+host new1 14 "$BARE" "$WORK/fit" systemd
+host rpm1 15 "$PACKAGED" "$WORK/rpm" systemd
+wired gone1 16
 say gather
 play "$WORK/gather.yml"
 ls "$WORK/web1/upper/usr/bin/migprep" "$WORK/db1/upper/usr/bin/migprep" "$WORK/old1/upper/usr/local/bin/migprep"
 grep -c /usr/local/bin/migprep "$WORK/old1/upper/etc/cron.d/migprep"
+for host in 12 14 15; do
+    say timer $host
+    on $host 'systemctl is-enabled migprep-check.timer; systemctl is-active migprep-check.timer; systemctl show --value \
+        --property NextElapseUSecRealtime migprep-check.timer; systemctl cat migprep-check.service | grep ^ExecStart='
+done
+say dnf
+on 15 'dnf --quiet --disablerepo=* list --installed'
 say again
 play "$WORK/gather.yml"
 say plan
@@ -142,7 +169,7 @@ def machine() -> dict[str, Any]:
     """One disk and one card, with what libudev asks of a /sys besides: devices below /sys/devices, each in a subsystem."""
     found: dict[str, Any] = {}
     for path, value in files(["debian", "sda", "boot-grub", "net-eth0"]).items():
-        if not path.startswith("/proc/"):
+        if not path.startswith(("/proc/", "/usr/lib/x86_64")):
             found[path.replace("/sys/class/block/sda/", f"{DISK}/")] = value
     for name in ("", "/sda1", "/sda2", "/sda3"):
         found[f"{DISK}{name}/subsystem"] = "/sys/class/block"
@@ -151,8 +178,8 @@ def machine() -> dict[str, Any]:
 
 def prepare(work: Path, built: Path, collections: Path) -> dict[str, str]:
     """Keys, machines, plays and settings in `work`; returns what the script is given."""
-    for name, fstab in (("fit", FIT), ("unfit", UNFIT)):
-        on_disk(work / name, {**machine(), "/etc/fstab": fstab.encode()})
+    for name, fstab, more in (("fit", FIT, {}), ("unfit", UNFIT, {}), ("rpm", FIT, REPOSITORY)):
+        on_disk(work / name, {**machine(), **{path: words.encode() for path, words in more.items()}, "/etc/fstab": fstab.encode()})
         (work / name / "usr/sbin/update-initramfs").chmod(0o755)
     for name in ("key", "hostkey"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", work / name], check=True)
@@ -166,10 +193,12 @@ def prepare(work: Path, built: Path, collections: Path) -> dict[str, str]:
     (work / "hosts").write_text("".join(f"{name} ansible_host=192.0.2.{number}\n" for name, number in HOSTS.items()))
     (work / "ansible.cfg").write_text("[defaults]\n")
     (work / "names").write_text("\n".join(HOSTS))
-    (deb,), (onefile,) = built.glob("*.deb"), built.glob("*-x86_64")
+    repository(work)
+    given = {"WORK": work, "DEB": one(built, "*.deb"), "RPM": one(built, "*.rpm"), "ONEFILE": one(built, "*-x86_64") if any(built.glob("*-x86_64")) else one(built, "*.pyz")}
     for name, play in PLAYS.items():
-        given = play.replace("WORK", str(work)).replace("DEB", str(deb)).replace("ONEFILE", str(onefile))
-        (work / f"{name}.yml").write_text(given)
+        for word, path in given.items():
+            play = play.replace(word, str(path))
+        (work / f"{name}.yml").write_text(play)
     settings = {
         "ANSIBLE_HOME": work / "ansible", "ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_SSH_COMMON_ARGS": f"-F {work}/ssh_config", "ANSIBLE_SSH_CONTROL_PATH_DIR": "/run/ssh", "ANSIBLE_CONFIG": work / "ansible.cfg",
@@ -177,10 +206,19 @@ def prepare(work: Path, built: Path, collections: Path) -> dict[str, str]:
     }  # fmt: skip
     more = {
         "WORK": work, "PLAYBOOK": ansible("ansible-playbook"), "PYTHON": sys.executable, "PYTHONPATH": TOP / "agent",
-        "PACKAGED": plain("bookworm", "cron", "openssh-server", "python3-apt", *LIBRARIES),
-        "BARE": plain("bookworm", "cron", "openssh-server", "python3"),
+        "BARE": plain("bookworm", "cron", "openssh-server", "python3", "systemd"),
+        "PACKAGED": plain("bookworm", "cron", "dnf", "openssh-server", "python3-apt", "systemd", *LIBRARIES),
     }  # fmt: skip
     return {name: str(value) for name, value in {**settings, **more}.items()}
+
+
+def repository(work: Path) -> None:
+    """Packages that hold nothing, for what Debian's packages put on the host already, with the index that dnf reads."""
+    (work / "stubs.spec").write_text(SPEC)
+    top, place = work / "stubs", work / "rpm/srv/repository"
+    subprocess.run(["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {top}", work / "stubs.spec"], check=True)
+    shutil.copytree(top / "RPMS", place)
+    subprocess.run(["createrepo_c", "--quiet", place], check=True)
 
 
 def parts(told: str) -> dict[str, str]:
@@ -199,12 +237,12 @@ def loaded(path: Path) -> Any:
 
 @pytest.mark.archive
 def test_a_fleet_over_ssh(tmp_path: Path) -> None:
-    need("git", "ssh", "ssh-keygen", "ip", "unshare", "dpkg-buildpackage", "dh_python3", "objcopy")
+    need("git", "ssh", "ssh-keygen", "ip", "unshare", "dpkg-buildpackage", "dh_python3", "objcopy", "rpmbuild", "createrepo_c")
     ansible("ansible-playbook")
     cache = Path(os.environ.get("MIGPREP_ONEFILE") or Path.home() / ".cache/migprep-onefile")
-    if not any(cache.glob("stub-*")):
-        pytest.skip("the one file was never built here: python3 packaging/onefile/build.py")
-    built = build(tmp_path / "dist", "deb", "onefile", "collection")
+    # Where the one file was never built, which takes minutes, the zipapp is one that needs the host's Python.
+    alone = "onefile" if any(cache.glob("stub-*")) else "zipapp"
+    built = build(tmp_path / "dist", "deb", "rpm", alone, "collection")
     (archive,) = built.glob("*.tar.gz")
     galaxy = [ansible("ansible-galaxy"), "collection"]
     words: list[str | Path]
@@ -225,17 +263,23 @@ def test_a_fleet_over_ssh(tmp_path: Path) -> None:
 
     first, again = recap(found["gather"]), recap(found["again"])
     assert first["gone1"]["unreachable"] == 1 and not first["gone1"]["changed"]
-    for host in ("web1", "db1", "old1"):
+    for host in CHECKED:
         assert first[host]["changed"] and not first[host]["failed"] and not first[host]["unreachable"]
         assert not again[host]["failed"] and again[host]["changed"] <= 1, "nothing but the new report"
     reports = {path.stem: loaded(path) for path in (work / "reports").iterdir()}
-    assert set(reports) == {"web1", "db1", "old1"}
+    assert set(reports) == CHECKED
     assert all(report["host"]["name"] == name for name, report in reports.items())
     verdicts = {name: {one["name"]: one["verdict"] for one in report["targets"]} for name, report in reports.items()}
     ready, unfit = ({target: word for target in ("kvm", "aws")} for word in ("ready", "not_ready"))
-    assert verdicts == {"web1": ready, "db1": unfit, "old1": ready}
+    assert verdicts == {**dict.fromkeys(CHECKED, ready), "db1": unfit}
     wrong = {one["rule"] for one in reports["db1"]["results"] if one["status"] == "fail" and one["severity"] == "blocker"}
-    assert wrong == {"fstab/volatile-device-name", "fstab/volatile-root-check"}
+    assert wrong == {"fstab/volatile-device-name"}
+
+    for host, path in (("12", "/usr/bin/migprep"), ("14", "/usr/local/bin/migprep"), ("15", "/usr/bin/migprep")):
+        timer = found[f"timer {host}"]
+        assert timer.split()[:2] == ["enabled", "active"] and f"ExecStart={path} check --cron" in timer
+        assert re.search(r"(?m)^\w{3} \d{4}-\d\d-\d\d", timer), "when it will run next"
+    assert {"migprep.noarch", *(f"python3-{name}.noarch" for name in NEEDED)} <= set(found["dnf"].split())
 
     assert "-/dev/sda3 /srv/data" in found["plan"] and f"+{UUID}3 /srv/data" in found["plan"] and "untouched" in found["plan"]
     planned, applied = loaded(work / "planned.json"), loaded(work / "applied.json")
