@@ -30,10 +30,11 @@ class Done(NamedTuple):
 def is_mountable(scenario: Scenario) -> bool:
     """Whether this host can mount all that counts: its kernel has no vfat, device-mapper or md.
 
-    What a source does to itself late is not on the disk that was built.
+    What a source does to itself late, or cloud-init at its first start, is not on the disk that was built.
     """
     plan = layout.layout(scenario)
-    return not scenario.late and scenario.layout in ("plain", "data-disk", "luks-data", "btrfs") and not plan.has("esp")
+    changes = bool(scenario.late) or "cloud-init" in scenario.packages
+    return not changes and scenario.layout in ("plain", "data-disk", "luks-data", "btrfs") and not plan.has("esp")
 
 
 def migprep(scenario: Scenario, image: Path, archive: Path, folder: Path, asked: str, listed: str = "") -> Done:
