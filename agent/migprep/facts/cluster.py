@@ -19,7 +19,7 @@ AGENT = re.compile(
     r"class=\"stonith\"[^>]*\btype=\"([\w/.-]+)\"|\btype=\"([\w/.-]+)\"[^>]*class=\"stonith\"|\bagent=\"(fence_[\w-]+)\""
 )
 # <nvpair id="cib-bootstrap-options-stonith-enabled" name="stonith-enabled" value="false"/>
-OFF = re.compile(r"<nvpair\b(?=[^>]*\bname=\"stonith-enabled\")[^>]*\bvalue=\"(?i:false|no|off|n|0)\"")
+OFF = re.compile(r"<nvpair\b(?=[^>]{0,500}\bname=\"stonith-enabled\")[^>]{0,500}\bvalue=\"(?i:false|no|off|n|0)\"")
 #: Agents that ask a hypervisor or cloud, by how their names begin; the platform as targets say it.
 PLATFORMS = (
     ("fence_vmware", "vmware"), ("external/vcenter", "vmware"), ("fence_xvm", "kvm"), ("fence_virt", "kvm"),

@@ -31,7 +31,7 @@ SCRIPT = re.compile(
 # x:5:respawn:/usr/bin/startx
 RESPAWNED = re.compile(rf"(?m)^[\w~-]*:[2-5]*:(?:respawn|once|wait):[^\n]*{SERVER}")
 # ExecStart=-/sbin/agetty --autologin kiosk --noclear %I $TERM      1:2345:respawn:/sbin/agetty -a kiosk tty1
-AUTOLOGIN = re.compile(r"(?m)^[^#;\n]*getty[^\n]*\s(?:--autologin|-a)[\s=]+([\w.-]+)")
+AUTOLOGIN = re.compile(r"\s(?:--autologin|-a)[\s=]+([\w.-]+)")
 PROFILES = (".bash_profile", ".bash_login", ".profile", ".zprofile", ".zlogin", ".config/fish/config.fish")
 
 
@@ -93,7 +93,8 @@ def _profiles(place: Root, inittab: str) -> Iterator[str]:
     paths = [f"{UNITS}/{unit}.service" for unit in ("getty@tty1", "getty@", "autologin@")]
     paths += [name for path in paths for name in root.glob(place, f"{path}.d/*.conf")]
     texts = [inittab, *(root.text(place, path) or "" for path in paths)]
-    users = {user for text in texts for user in AUTOLOGIN.findall(text)}
+    lines = (line for text in texts for line in text.split("\n") if "getty" in line and line.lstrip()[0] not in "#;")
+    users = {user for line in lines for user in AUTOLOGIN.findall(line)}
     for line in (root.text(place, "/etc/passwd") or "").split("\n") if users else ():
         fields = line.split(":")  # kiosk:x:1000:1000::/home/kiosk:/bin/bash
         if fields[0] in users and len(fields) > 5:
