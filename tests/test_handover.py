@@ -88,6 +88,15 @@ def test_the_sheet_tells_how_the_network_is_built() -> None:
         assert line in sheet, sheet
 
 
+def test_what_could_not_be_judged_is_no_silence() -> None:
+    report = _document()
+    report["results"] = [{**one, "status": "unknown", "findings": []} for one in report["results"]]
+    sheet = md.render(report)
+    assert "**What may stop this move could not be judged:** arguments/" in sheet and " more." in sheet
+    report["results"] = [{**one, "status": "pass"} for one in report["results"]]
+    assert "could not be judged" not in md.render(report)
+
+
 def test_a_network_that_is_not_known_or_not_there() -> None:
     assert "None is brought up at boot." in md.render(_document())
     report = _document()

@@ -141,6 +141,11 @@ def _part(document: dict[str, Any], target: dict[str, Any]) -> list[str]:
     lines = [f"## Moving to {plain(target['name'])}: {target['verdict'].replace('_', ' ').upper()}", ""]
     if target["after_fixes"] != target["verdict"]:
         lines += [f"After `{fix} --apply`: {target['after_fixes'].replace('_', ' ')}.", ""]
+    unjudged = [plain(one["rule"]) for one in results if one["status"] == "unknown" and one["severity"] == "blocker"]
+    if unjudged:
+        many = f" and {len(unjudged) - 5} more" if len(unjudged) > 5 else ""
+        told = f"**What may stop this move could not be judged:** {', '.join(unjudged[:5])}{many}."
+        lines += [f"{told} `migprep check` tells what could not be read.", ""]
     for title, found in (
         ("Before the move", list(_before(results, fix))),
         (f"As the last act on the source: `{fix} --cutover --apply --poweroff`", list(_cutover(results, fix))),
