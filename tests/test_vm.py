@@ -99,6 +99,7 @@ def test_what_must_be_found_is_said_for_all_targets_or_for_one() -> None:
         ("[  3.1] Kernel panic - not syncing: VFS: Unable to mount", "kernel panic", "Kernel panic"),
         ("[ TIME ] Timed out waiting for device /dev/sda3.\nYou are in emergency mode. After", "emergency mode", "Timed out"),
         ("Cannot open access to console, the root account is locked.\n", "emergency mode", "Cannot open"),
+        ("fsck.ext4: failed (code 8).\nPress Enter for maintenance\n", "emergency mode", "Press Enter"),
         ("Entering emergency mode. Exit the shell to continue.\n", "dracut prompt", "Entering"),
         ("error: no such device.\ngrub rescue> ", "grub rescue prompt", "error: no such device."),
         ("error: file `/vmlinuz' not found.\n\nFailed to boot both default and fallback entries.\n", "grub menu", "error: file"),

@@ -21,7 +21,7 @@ _SIGNS = (
     (re.compile(r"Entering emergency mode\. Exit the shell", re.M), "dracut prompt"),
     (re.compile(r"You are in (emergency|rescue) mode", re.M), "emergency mode"),
     (re.compile(r"Cannot open access to console, the root account is locked", re.M), "emergency mode"),
-    (re.compile(r"Give root password for maintenance", re.M), "emergency mode"),
+    (re.compile(r"(Give root password|Press Enter) for maintenance", re.M), "emergency mode"),
     (re.compile(r"grub rescue>", re.M), "grub rescue prompt"),
     (re.compile(r"^grub> *$", re.M), "grub prompt"),
     (re.compile(r"Failed to boot both default and fallback entries"), "grub menu"),

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from migprep.facts.mounts import Mounts
 
 PATH = "/etc/fstab"
-#: Debian's start-up script that checks the root filesystem (package initscripts).
-CHECKROOT = "/etc/init.d/checkroot.sh"
 #: Options whose value is a device, or its unit: btrfs(5), xfs(5), ext4(5), systemd.mount(5).
 OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path", "x-systemd.requires"})
 
@@ -169,7 +167,6 @@ class Fstab(NamedTuple):
     entries: tuple[Entry, ...]
     malformed: tuple[Malformed, ...]
     init: str = "systemd"  # which program mounts them: System.init
-    finds_root: bool = False  # the start-up scripts check what is mounted as the root, whatever its line says
 
     @property
     def doubled(self) -> tuple[Entry, ...]:
@@ -256,7 +253,4 @@ def probe(facts: Facts) -> Fstab:
         raise Undetermined(f"no {PATH}")
     from migprep.facts import system
 
-    init = system.init(facts.root)
-    # rdev="$(mountpoint -d /)"     Debian's script: where fstab's device is another, it makes a node of these numbers
-    finds_root = init == "sysv" and "mountpoint -d /" in (files.text(facts.root, CHECKROOT) or "")
-    return parse(text, facts.block, facts.mounts)._replace(init=init, finds_root=finds_root)
+    return parse(text, facts.block, facts.mounts)._replace(init=system.init(facts.root))
