@@ -59,6 +59,15 @@ def test_the_sheet_tells_what_the_target_needs() -> None:
     assert "watchdog starts" in after and "watchdog starts" not in before
 
 
+def test_the_sheet_tells_what_filesystems_are_known_by() -> None:
+    line = "UUID=99999999-aaaa-4aaa-8aaa-000000000009 /x xfs nofail 0 0\n"
+    fstab = yaml.safe_load((HERE / "trees/sda.yaml").read_text())["/etc/fstab"]
+    sheet = md.render(_document(**{"/etc/fstab": fstab + line}))
+    uuid = "11111111-aaaa-4aaa-8aaa-000000000003"
+    assert f"| /dev/sda3 | ext4 | {uuid} | data | 0badcafe-03 | /etc/fstab |" in sheet, sheet
+    assert re.search(r"- /etc/fstab line \d+: UUID=99999999\S+ means no device\.", sheet), sheet
+
+
 def test_the_sheet_tells_who_mends_what_and_when() -> None:
     files = {
         "/usr/sbin/ifup": "", "/etc/network/interfaces": "auto eth0\niface eth0 inet static\n address 10.0.2.40/24\n",

@@ -45,6 +45,31 @@ def test_other_than_mounted() -> None:
     assert ("/etc/fstab", f"UUID={U}", "other") in states("sda", "sdb", "root-on-sda1", **files)
 
 
+def test_what_an_image_and_lvm_name() -> None:
+    found = states("debian", "lvm", **{
+        "/etc/lvm/devices/system.devices": "IDTYPE=devname IDNAME=/dev/sda2 DEVNAME=/dev/sda2 PVID=Aaaaaabbbbccccddddeeeeffffgggggg\n"
+        "IDTYPE=devname IDNAME=/dev/sdz DEVNAME=/dev/sdz PVID=Zzzzzzbbbbccccddddeeeeffffgggggg\nIDTYPE=devname PVID=short\n",
+        "/migprep/initramfs/boot/initrd.img-6.1.0-18-amd64": "# tool: initramfs-tools\n# in conf/conf.d/resume: RESUME=UUID=dead-beef\ninit\n",
+    })  # fmt: skip
+    assert ("/etc/lvm/devices/system.devices", "PVID=Aaaaaabbbbccccddddeeeeffffgggggg", "found") in found
+    assert ("/etc/lvm/devices/system.devices", "PVID=Zzzzzzbbbbccccddddeeeeffffgggggg", "missing") in found
+    assert ("/boot/initrd.img-6.1.0-18-amd64", "RESUME=UUID=dead-beef (conf/conf.d/resume)", "missing") in found
+
+
+def test_how_a_partition_gets_its_uuid_back() -> None:
+    mbr = BlockDevice("sda1", "partition", partuuid="0badcafe-01")
+    gpt = BlockDevice("nvme0n1p12", "partition", partuuid="4c1d0f4e-aaaa-4aaa-8aaa-000000000001")
+    assert references.partition_writer(mbr) == "sfdisk --disk-id DISK 0x0badcafe"
+    assert references.partition_writer(gpt) == "sgdisk --partition-guid=12:4c1d0f4e-aaaa-4aaa-8aaa-000000000001 DISK"
+    assert references.partition_writer(BlockDevice("sda", "disk")) == ""
+
+
+def test_what_changes_a_uuid_is_known_for_whatever_can_be_written_back() -> None:
+    assert set(references.CHANGERS) == set(references.WRITERS)
+    assert references.changers(BlockDevice("sda1", "partition", fstype="xfs", uuid=U)) == "mkfs, xfs_admin -U"
+    assert references.changers(BlockDevice("sda1", "partition", fstype="xfs")) == ""
+
+
 def test_how_a_uuid_is_written_back() -> None:
     assert references.writer(BlockDevice("sda1", "partition", fstype="ext4", uuid=U)) == f"tune2fs -U {U} DEVICE"
     assert references.writer(BlockDevice("sda1", "partition", fstype="vfat", uuid="1AB0-0E5B")) == "mlabel -N 1AB00E5B -i DEVICE ::"

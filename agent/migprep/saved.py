@@ -39,6 +39,12 @@ _NETWORK = {
     "name": str, "configured_by": str, "configured_in": str, "method": str, "addresses": [str], "gateway": str,
     "dns": [str], "mtu": int, "stands_on": [str], "below": [str],
 }  # fmt: skip
+_FILESYSTEM = {"device": str, "type": str, "uuid": str, "label": str, "partuuid": str, "size": int}
+_REFERENCE = {
+    "path": str, "line": int, "text": str, "kind": str, "devices": [str],
+    "state": frozenset({"found", "missing", "ambiguous", "other"}),
+}  # fmt: skip
+_ENTRY = {"number": str, "title": str, "loader": str, "is_current": bool}
 _CHANGE = {"path": str, "rules": [str], "diff": str}
 #: The schema, as far as it is relied on: a type, types, a set of words, a list, a mapping; `?` may be absent.
 SHAPE = {
@@ -63,8 +69,9 @@ SHAPE = {
          "expires": str, "state": frozenset({"used", "unused", "expired"})},
     ],
     "inventory": {
-        "disks": (None, [dict]), "filesystems": (None, [dict]), "nics": (None, [_NIC]), "network?": (None, [_NETWORK]),
-        "cpu": (None, dict), "machine?": {"boots_from?": (None, [str])},
+        "disks": (None, [dict]), "filesystems": (None, [_FILESYSTEM]), "references?": (None, [_REFERENCE]),
+        "nics": (None, [_NIC]), "network?": (None, [_NETWORK]), "cpu": (None, dict),
+        "machine?": {"boots_from?": (None, [str]), "boot_entries?": (None, [_ENTRY])},
     },
 }  # fmt: skip
 

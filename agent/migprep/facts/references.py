@@ -23,6 +23,16 @@ WRITERS = {
     "linux_raid_member": "mdadm --assemble --update=uuid --uuid={uuid} /dev/mdX {path}",
     "jfs": "jfs_tune -U {uuid} {path}", "reiserfs": "reiserfstune -u {uuid} {path}",
 }  # fmt: skip
+#: What gives a new identifier, by type: whoever does this must change what refers to it, or write the old one back.
+CHANGERS = {
+    **dict.fromkeys(("ext2", "ext3", "ext4"), "mkfs, tune2fs -U"), "xfs": "mkfs, xfs_admin -U",
+    "btrfs": "mkfs, btrfstune -u or -m", "swap": "mkswap, swaplabel -U", "vfat": "mkfs, mlabel -n or -N",
+    "crypto_LUKS": "luksFormat, reencrypt --init-only, luksUUID --uuid",
+    "LVM2_member": "pvcreate, pvchange -u, vgimportclone", "linux_raid_member": "mdadm --create, --update=uuid",
+    "jfs": "mkfs, jfs_tune -U", "reiserfs": "mkfs, reiserfstune -u",
+}  # fmt: skip
+#: Where LVM puts dashes into its 32 letters.
+CUTS = (0, 6, 10, 14, 18, 22, 26, 32)
 #: What a reference can mean besides a device.
 SILENT = frozenset({Kind.NETWORK, Kind.PSEUDO, Kind.FILE, Kind.OTHER})
 
@@ -43,7 +53,10 @@ def of(facts: Facts) -> tuple[Mention, ...]:
     block = facts.block
     if isinstance(block, Unknown):
         return block  # type: ignore[return-value]
-    found = [*_table(facts), *_arguments(facts), *_crypttab(facts), *_menus(facts, block), *_arrays(facts, block)]
+    found = [
+        *_table(facts), *_arguments(facts), *_crypttab(facts), *_menus(facts, block), *_arrays(facts, block),
+        *_tracked(facts, block), *_frozen(facts),
+    ]  # fmt: skip
     return tuple(sorted(dict.fromkeys(found)))
 
 
@@ -103,6 +116,41 @@ def _arrays(facts: Facts, block: Block) -> Iterator[Mention]:
             link = f"/dev/disk/by-id/md-uuid-{found.group('uuid').lower()}"
             mention = _mention(path, text.count("\n", 0, found.start()) + 1, block.reference(link))
             yield mention._replace(text=f"UUID={found.group('uuid')}", kind="array UUID")
+
+
+# IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda2 PVID=Yx2kQ2… PART=2
+def _tracked(facts: Facts, block: Block) -> Iterator[Mention]:
+    stacks = facts.stacks
+    for entry in () if isinstance(stacks, Unknown) else stacks.tracked:
+        if len(entry.pvid) == 32:
+            link = "-".join(entry.pvid[start:end] for start, end in zip(CUTS, CUTS[1:]))
+            mention = _mention(entry.path, entry.line, block.reference(f"/dev/disk/by-id/lvm-pv-uuid-{link}"))
+            yield mention._replace(text=f"PVID={entry.pvid}", kind="volume UUID")
+
+
+def _frozen(facts: Facts) -> Iterator[Mention]:
+    """What the images that boot next hold of names; there no line can be told."""
+    frozen = facts.frozen
+    if isinstance(frozen, Unknown):
+        return
+    for word in (*frozen.opened, *frozen.roots, *frozen.resumes, *frozen.waits):
+        if word.device.kind not in SILENT:
+            yield _mention(word.image, 0, word.device)._replace(text=f"{word.text} ({word.file})")
+
+
+def changers(device: BlockDevice) -> str:
+    """What would give a device another UUID; "" for a type that is not known, or has none."""
+    return CHANGERS.get(device.fstype, "") if device.uuid else ""
+
+
+# 0badcafe-01 (its disk's own number, and the partition's)      4c1d0f4e-… (GPT)
+def partition_writer(device: BlockDevice) -> str:
+    """The command that gives a partition made anew the PARTUUID of this one; "" where there is none."""
+    found = re.match(r"([0-9a-f]{8})-[0-9a-f]{2}$", device.partuuid)
+    if found:
+        return f"sfdisk --disk-id DISK 0x{found.group(1)}"
+    number = re.search(r"\d+$", device.name)
+    return f"sgdisk --partition-guid={number.group()}:{device.partuuid} DISK" if device.partuuid and number else ""
 
 
 def writer(device: BlockDevice) -> str:

@@ -234,6 +234,9 @@ def _by_hand(rule: Rule, family: str) -> str:
     """How this machine's distribution family mends it; all families where it is not known."""
     if family in rule.by_hand:
         return rule.by_hand[family]
+    hints = set(rule.by_hand.values())
+    if len(hints) == 1:
+        return hints.pop()
     return "\n".join(f"{name}: {hint}" for name, hint in sorted(rule.by_hand.items()))
 
 
@@ -334,7 +337,9 @@ def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
             "size": one.size,
             "links": [link for link in one.links if block.is_stable(link)],
             "stands_on": list(one.parents),
+            "changed_by": references.changers(one),
             "restore_uuid": references.writer(one),
+            "restore_partuuid": references.partition_writer(one),
         }
         for one in block.devices
         if one.fstype or one.partuuid

@@ -18,6 +18,7 @@ def render(document: dict[str, Any]) -> str:
     lines = [f"# {plain(document['host']['name'] or 'This machine')}: hand-over sheet", "", *_head(document), ""]
     lines += ["## Create the target with", "", *_table(("what", "as on the source"), _target(document)), ""]
     lines += ["### Disks, in this order", "", *_disks(document), "", "### Network cards", "", *_cards(document), ""]
+    lines += ["### What disks and filesystems are known by", "", *_names(document), ""]
     lines += ["### Network configuration", "", *_network(document), ""]
     for target in document["targets"]:
         lines += _part(document, target)
@@ -87,6 +88,43 @@ def _disks(document: dict[str, Any]) -> list[str]:
         for number, one in enumerate(ordered, 1)
     ]  # fmt: skip
     return _table(("#", "today", "size", "bus", "serial", "model"), rows)
+
+
+def _names(document: dict[str, Any]) -> list[str]:
+    """The identifiers of each filesystem and partition, which files name it, and names that mean something else."""
+    filesystems, references = document["inventory"]["filesystems"], document["inventory"].get("references") or []
+    if filesystems is None:
+        return [f"The filesystems are {UNKNOWN}."]
+    users: dict[str, list[str]] = {}
+    for one in references:
+        for device in one["devices"]:
+            users.setdefault(device, []).append(one["path"])
+    rows = [
+        (
+            plain(one["device"]), *(plain(one[name] or "none") for name in ("type", "uuid", "label", "partuuid")),
+            _listed(sorted(set(users.get(one["device"], ())))),
+        )
+        for one in filesystems
+    ]  # fmt: skip
+    lines = _table(("today", "type", "UUID", "label", "PARTUUID", "named in"), rows)
+    wrong = [one for one in references if _means(one)]
+    lost = [f"- {plain(one['path'])}{_line(one)}: {plain(one['text'])} {_means(one)}." for one in wrong]
+    return [*lines, *(["", *lost] if lost else [])]
+
+
+def _line(reference: dict[str, Any]) -> str:
+    return f" line {reference['line']}" if reference["line"] else ""
+
+
+def _means(reference: dict[str, Any]) -> str:
+    """What is wrong with a name; "" for one that means what it should."""
+    devices = plain(", ".join(reference["devices"]))
+    words = {
+        "missing": "means no device",
+        "ambiguous": f"means {devices}",
+        "other": f"means {devices}, which is not mounted there",
+    }
+    return words.get(reference["state"], "")
 
 
 def _cards(document: dict[str, Any]) -> list[str]:
