@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.vm import results, scenario
-from tests.vm.results import Row
 
 from migprep import rules
 from migprep.model import Severity
@@ -16,12 +15,8 @@ LIST = Path(__file__).parent / "vm" / "blockers.yaml"
 AREAS = ("arguments", "bootloader", "crypttab", "disk", "firmware", "fstab", "initramfs", "kernel", "lvm", "md", "swap")
 LISTED: dict[str, dict[str, str]] = yaml.safe_load(LIST.read_text(encoding="utf-8"))
 BLOCKERS = frozenset(rule.id for rule in rules.load() if rule.severity is Severity.BLOCKER)
+ROWS = {f"{row.scenario} on {row.target}": row for row in results.load()[1]}
 GUESTS = {(rule, kind): pair for rule, told in LISTED.items() for kind, pair in told.items() if kind != "no-guest"}
-
-
-def _row(pair: str) -> Row | None:
-    name, _, target = pair.partition(" on ")
-    return next((row for row in results.load()[1] if (row.scenario, row.target) == (name, target)), None)
 
 
 def test_every_blocker_of_the_boot_chain_is_listed() -> None:
@@ -39,10 +34,9 @@ def test_the_guests_of_a_blocker_are_in_the_lab(rule: str, kind: str) -> None:
     assert found <= ({rule} if kind == "lost" else set())
 
 
-@pytest.mark.parametrize(("rule", "kind"), [case for case in GUESTS if _row(GUESTS[case])])
+@pytest.mark.parametrize(("rule", "kind"), [case for case in GUESTS if GUESTS[case] in ROWS])
 def test_the_guests_of_a_blocker_fared_as_listed(rule: str, kind: str) -> None:
-    row = _row(GUESTS[rule, kind])
-    assert row
+    row = ROWS[GUESTS[rule, kind]]
     if kind == "lost":
         assert (row.verdict, BLOCKERS & set(row.rules)) == ("not_ready", {rule})
         assert row.fate != "whole"
