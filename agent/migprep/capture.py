@@ -167,10 +167,10 @@ def record(base: Root) -> Recorder:
 
 def told(facts: Any) -> dict[str, bytes]:
     """What cannot be had from files: the kernel's answers, the names inside each initramfs, what loaders are."""
-    from migprep.facts import bootcode, efi, luks
+    from migprep.facts import bootcode, efi, luks, xfs
     from migprep.facts.initramfs import listings
 
-    loaders = {**efi.named(facts), **bootcode.kept(facts)}
+    loaders = {**efi.named(facts), **bootcode.kept(facts), **xfs.kept(facts)}
     return {**_observed(facts.root), **listings(facts), **loaders, **luks.headers(facts)}
 
 

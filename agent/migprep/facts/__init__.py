@@ -142,6 +142,9 @@ if TYPE_CHECKING:
     from migprep.facts import (
         virtualization as virtualization,
     )
+    from migprep.facts import (
+        xfs as xfs,
+    )
 
 T = TypeVar("T")
 
@@ -316,6 +319,12 @@ class Facts:
         from migprep.facts import block
 
         return block.probe(self)
+
+    @fact
+    def xfs(self) -> xfs.Xfs:
+        from migprep.facts import xfs
+
+        return xfs.probe(self)
 
     @fact
     def mounts(self) -> mounts.Mounts:

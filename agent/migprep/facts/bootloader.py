@@ -48,11 +48,12 @@ class MenuEntry(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A file that the entry that boots next names, and that is not there."""
+    """A file that the entry that boots next names, and that is not there or holds nothing."""
 
     path: str  # of the menu
     line: int
     file: str
+    fault: str = "there is no such file"
 
 
 class Remembered(NamedTuple):
@@ -271,8 +272,17 @@ def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
     for one in entries:
         if one.is_default and not one.path.lower().endswith(".efi"):
             for name in (one.entry.kernel, one.entry.initrd):
-                if name and not located(root, name):
+                place = located(root, name) if name else ""
+                if name and not place:
                     yield Lost(one.path, one.entry.line, name)
+                elif place and name == one.entry.kernel and _is_empty(root, place):
+                    yield Lost(one.path, one.entry.line, name, "that file is empty")
+
+
+def _is_empty(root: Root, path: str) -> bool:
+    """Whether a kernel's file holds nothing: an update that ran out of room leaves such a one."""
+    found = root.stat(path)
+    return found is not None and found.size == 0
 
 
 def located(root: Root, name: str) -> str:
