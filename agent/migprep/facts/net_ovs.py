@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from migprep import root
-from migprep.facts.configuration import Configuration, enabled
+from migprep.facts.configuration import Configuration
 from migprep.facts.selection import Selection
 from migprep.model import Undetermined
 from migprep.root import Root
 from migprep.typed import Any
 
 PATHS = ("/etc/openvswitch/conf.db", "/var/lib/openvswitch/conf.db")
-UNITS = ("openvswitch-switch.service", "openvswitch.service", "ovs-vswitchd.service")
 #: Bytes of a database that are read; it is written anew when it has grown tenfold.
 SIZE = 32 << 20
 #: Columns that hold references, by table.
@@ -81,9 +80,7 @@ def _is_made(interface: dict[str, Any]) -> bool:
 
 
 def read(tree: Root) -> tuple[Configuration, ...]:
-    """The bridges that Open vSwitch makes at boot, or () where it does not start."""
-    if not enabled(tree, *UNITS):
-        return ()
+    """The bridges that Open vSwitch makes when it starts."""
     path = next((one for one in PATHS if root.exists(tree, one)), "")
     content = root.read(tree, path, SIZE) if path else None
     return parse(content.decode("utf-8", "replace"), path) if content else ()

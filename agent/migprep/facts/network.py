@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from migprep import root
 from migprep.facts import conditions, net_ifcfg, net_ifupdown, net_keyfile, net_manager, net_netplan, net_networkd
 from migprep.facts.conditions import Condition
-from migprep.facts.configuration import Configuration, linked
+from migprep.facts.configuration import Configuration, enabled, linked
 from migprep.facts.interfaces import Interface, Interfaces
 from migprep.facts.modprobe import Line
 from migprep.facts.selection import with_macs
@@ -27,6 +27,8 @@ BY_PLACE = ("eno1", "ens1", "enp1s0")
 LINKS_SINCE = 245
 #: Where an ssh server inside the initramfs, to unlock a disk from afar, keeps its settings.
 UNLOCKS = ("/etc/dropbear/initramfs", "/etc/dropbear-initramfs", "/etc/tinyssh")
+#: The units that start Open vSwitch: Debian's, Red Hat's, SUSE's.
+OPEN_VSWITCH = ("openvswitch-switch.service", "openvswitch.service", "ovs-vswitchd.service")
 #: Buses whose places systemd cannot name: what the kernel calls their cards stays (or becomes enX0 on Xen).
 PLACELESS = {"hv_netvsc": ("eth0",), "xen-netfront": ("eth0", "enX0"), "xen_netfront": ("eth0", "enX0")}
 
@@ -559,7 +561,7 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
         from migprep.facts import net_connman
 
         found += net_connman.read(tree)
-    if root.exists(tree, "/etc/openvswitch") or root.exists(tree, "/var/lib/openvswitch"):
+    if enabled(tree, *OPEN_VSWITCH):
         from migprep.facts import net_ovs
 
         found += net_ovs.read(tree)

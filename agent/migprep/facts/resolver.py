@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from migprep import root
-from migprep.facts import system
+from migprep.facts import guarded, system
 from migprep.formats.stanzas import split
-from migprep.model import MigprepError, Undetermined
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -69,7 +69,7 @@ class Resolver(NamedTuple):
     link: str
     writer: str
     fixed: tuple[FixedServers, ...] = ()
-    own_names: tuple[OwnName, ...] = ()
+    own_names: tuple[OwnName, ...] | Unknown = ()
 
 
 def parse(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -119,7 +119,7 @@ def probe(facts: Facts) -> Resolver:
     if servers and not found.writer and not link:
         line = next(number for number, raw in enumerate(split(text or ""), 1) if raw.split()[:1] == ["nameserver"])
         fixed.insert(0, FixedServers(PATH, line, " ".join(servers), _immutable(facts)))
-    named = own_names(root.text(tree, HOSTS) or "", system.hostname(tree))
+    named = guarded(lambda: own_names(root.text(tree, HOSTS) or "", system.hostname(tree)), "the hosts table")
     return found._replace(fixed=tuple(fixed), own_names=named)
 
 
