@@ -11,6 +11,15 @@ ip link add lan type bridge
 ip addr add 192.0.2.1/24 dev lan
 ip link set lan up
 
+# The disk of all of them, with boot code; it vanishes with the last who has it open.
+truncate --size 1M "$WORK/disk"
+printf GRUB | dd of="$WORK/disk" conv=notrunc status=none
+printf '\125\252' | dd of="$WORK/disk" bs=1 seek=510 conv=notrunc status=none
+DISK=$(losetup --find --show "$WORK/disk")
+exec 9<"$DISK"
+losetup --detach "$DISK"
+export DISK
+
 wired() {
     ip netns add "$1"
     ip link add "to-$1" type veth peer name eth0 netns "$1"

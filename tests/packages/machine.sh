@@ -6,6 +6,7 @@ mount -t overlay /dev/sda1 -o "lowerdir=$3,upperdir=$WORK/$1/upper,workdir=$WORK
 mount -t proc proc "$T/proc"
 for folder in dev run tmp; do mount -t tmpfs tmpfs "$T/$folder"; done
 DEVICES
+cp -a "$DISK" "$T/dev/sda"
 tar -C "$4" -c . | tar -C "$T" -x --keep-directory-symlink
 hostname "$1"
 echo "$1" >"$T/etc/hostname"

@@ -237,7 +237,7 @@ def loaded(path: Path) -> Any:
 
 @pytest.mark.archive
 def test_a_fleet_over_ssh(tmp_path: Path) -> None:
-    need("git", "ssh", "ssh-keygen", "ip", "unshare", "dpkg-buildpackage", "dh_python3", "objcopy", "rpmbuild", "createrepo_c")
+    need("git", "ssh", "ssh-keygen", "ip", "losetup", "unshare", "dpkg-buildpackage", "dh_python3", "objcopy", "rpmbuild", "createrepo_c")
     ansible("ansible-playbook")
     cache = Path(os.environ.get("MIGPREP_ONEFILE") or Path.home() / ".cache/migprep-onefile")
     # Where the one file was never built, which takes minutes, the zipapp is one that needs the host's Python.
