@@ -239,6 +239,8 @@ def loaded(path: Path) -> Any:
 def test_a_fleet_over_ssh(tmp_path: Path) -> None:
     need("git", "ssh", "ssh-keygen", "ip", "losetup", "unshare", "dpkg-buildpackage", "dh_python3", "objcopy", "rpmbuild", "createrepo_c")
     ansible("ansible-playbook")
+    if "cgroup2" not in Path("/proc/filesystems").read_text() or not Path("/dev/loop-control").exists():
+        pytest.skip("needs a kernel with cgroup2 and loop devices")
     cache = Path(os.environ.get("MIGPREP_ONEFILE") or Path.home() / ".cache/migprep-onefile")
     # Where the one file was never built, which takes minutes, the zipapp is one that needs the host's Python.
     alone = "onefile" if any(cache.glob("stub-*")) else "zipapp"
