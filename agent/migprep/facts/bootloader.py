@@ -232,6 +232,8 @@ def _remembered(root: Root, entries: tuple[MenuEntry, ...], known: dict[str, str
 
 def _image(root: Root, esp: Esp) -> Found:
     """A unified kernel image where new firmware looks for a loader: it starts, whatever else is there."""
+    if isinstance(esp.files, Unknown) or not esp.has_fallback:
+        return NOTHING
     from migprep.facts import unified
 
     found = unified.started_by_itself(root, esp)

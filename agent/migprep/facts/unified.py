@@ -6,7 +6,6 @@ import re
 
 from migprep import root as files
 from migprep.formats import bootmenu, pe
-from migprep.model import Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -59,11 +58,11 @@ def version_of(path: str) -> str:
 
 def started_by_itself(root: Root, esp: Esp) -> Unified | None:
     """The image that lies where firmware without boot entries looks for a loader; None for a loader, or nothing."""
-    if isinstance(esp.files, Unknown) or not files.is_dir(root, "/sys/firmware/efi"):
-        return None
     name = esp.fallback[len("EFI/") :].lower()
     told = esp.names.get(name, "")
-    if name not in esp.files or "\nshim," in told or "\ngrub," in told or not files.exists(root, esp.files[name]):
+    if not files.is_dir(root, "/sys/firmware/efi") or "\nshim," in told or "\ngrub," in told:
+        return None
+    if not files.exists(root, esp.files[name]):
         return None
     found = image(root, esp.files[name])
     return found if found.has_kernel else None
