@@ -49,6 +49,7 @@ class Frozen(NamedTuple):
     resumes: tuple[Word, ...]
     waits: tuple[Word, ...]
     unopened: tuple[str, ...]  # images of initramfs-tools without a line for the container of the root
+    unlisted: tuple[str, ...]  # images of initramfs-tools that bring LVM and no devices file: they open every volume
 
     def lists_that_break(self, prefix: str) -> tuple[stacks.DeviceList, ...]:
         """As Stacks.lists_that_break, of the images."""
@@ -74,7 +75,7 @@ def probe(facts: Facts) -> Frozen:
     return Frozen(*(tuple(each for part in parts for each in part) for parts in members))
 
 
-NOTHING = Frozen((), (), (), (), (), (), (), (), ())
+NOTHING = Frozen((), (), (), (), (), (), (), (), (), ())
 
 
 def _of(facts: Facts, block: Block, image: Image) -> Frozen:
@@ -84,12 +85,14 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
         one for name in MDADM if name in texts for one in stacks.device_lists(texts[name], f"{image.path} ({name})")
     ]
     tracked = stacks.tracked(texts.get(DEVICES_FILE, ""), f"{image.path} ({DEVICES_FILE})")
+    if tracked and not stacks.uses_devices_file(lvm, files.text(facts.root, stacks.LVM[0]) or ""):
+        tracked = ()
     cmdlines = {name: text for name, text in texts.items() if "cmdline.d/" in name}
     told = facts.arguments
     is_told = not isinstance(told, Unknown) and any(one.key == "root" for one in told.deciding)
     return Frozen(
         stacks.filters(lvm, stacks.volumes(block)),
-        tracked if tracked and stacks.uses_devices_file(lvm, files.text(facts.root, stacks.LVM[0]) or "") else (),
+        tracked,
         tuple(lists),
         tuple(one for one in block.devices if one.fstype == "linux_raid_member"),
         (*_crypttab(facts, block, image), *_words(image, block, cmdlines, OPENED)),
@@ -97,6 +100,7 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
         (*_words(image, block, cmdlines, ("resume",)), *_words(image, block, _resumes(texts), ("RESUME",))),
         tuple(Word(image.path, "what it waits for", spec, block.reference(spec)) for spec in image.waits),
         _unopened(facts, block, image),
+        (image.path,) if lvm and not tracked and image.tool == "initramfs-tools" else (),
     )
 
 
