@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import re
 import shutil
 import subprocess
@@ -153,6 +154,8 @@ ZIPAPP = """\
 cp "$PYZ" "$T/tmp/migprep.pyz"
 online; chroot "$T" apt-get -q update; chroot "$T" apt-get -qy --no-install-recommends install python3; offline
 m="chroot $T python3 -I /tmp/migprep.pyz"
+say python
+chroot "$T" python3 --version
 say run
 $m --version
 code $m check --root / --output /tmp/report
@@ -165,8 +168,11 @@ code $m check --target nowhere
 say live
 mount -t sysfs -o ro sysfs "$T/sys"
 code $m check
+say gaps
+$m check --format json || true
 say end
 """
+PYTHONS = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13"}
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -179,6 +185,9 @@ def test_the_zipapp_runs_where_only_python_is(suite: str, built: Path, tmp_path:
     assert "UUID=11111111" in found["run"] and "is undone" in found["run"]
     assert "psutil is not installed" in found["live"]
     assert re.findall(r"code (\d+)", found["live"])[0] in ("2", "3"), "what cannot be seen is never a pass"
+    assert found["python"].startswith(f"Python {PYTHONS[suite]}.")
+    gaps = {gap["fact"]: gap["reason"] for gap in json.loads(found["gaps"])["run"]["gaps"]}
+    assert {fact for fact, reason in gaps.items() if "is not installed" in reason} == {"addresses"}
 
 
 def clone(folder: Path) -> Path:
