@@ -5,6 +5,7 @@ from __future__ import annotations
 from migprep import root as files
 from migprep.facts.block import BlockDevice
 from migprep.model import Undetermined, Unknown
+from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def probe(facts: Facts) -> BootCode:
     firmware, block = facts.firmware, facts.block
     if isinstance(firmware, Unknown):
         raise Undetermined(firmware.reason)
-    if firmware.kind != "bios" or not facts.root.live and not facts.root.names(FOLDER):
+    if firmware.kind != "bios" or not facts.root.live and not _is_kept(facts.root):
         return BootCode(())
     if isinstance(block, Unknown):
         raise Undetermined(block.reason)
@@ -74,6 +75,14 @@ def probe(facts: Facts) -> BootCode:
     has_code = any(one.code for one in sectors)
     bare = tuple(one for one in sectors if has_code and one.device == first and not one.code)
     return BootCode(tuple(sectors), tuple(unread), bare)
+
+
+def _is_kept(root: Root) -> bool:
+    """Whether a capture holds what was read; one that an older migprep made does not know of it."""
+    try:
+        return bool(root.names(FOLDER))
+    except files.Unreadable:
+        return False
 
 
 def told(facts: Facts, disk: BlockDevice) -> str:
