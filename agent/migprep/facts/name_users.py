@@ -177,13 +177,15 @@ def probe(facts: Facts) -> NameUsers:
     if not cards:
         return NameUsers(())
     tree, pattern = facts.root, named(tuple(cards))
+    wanted = started(tree)
     names = tuple(name.encode("utf-8", "surrogateescape") for name in cards)
     found: list[User] = []
-    for place in _present(tree):
+    for place in _present(tree, wanted):
         for path in root.glob(tree, place.pattern)[:FILES]:
             content = _content(tree, path, names)
             if content and not (path.startswith("/etc/ufw/") and not _ufw(tree)):
-                found += _users(place, path, content, cards, pattern)
+                waits = path.startswith(UNITS) and is_started(tree, wanted, _unit(path))
+                found += _users(place, path, content, cards, pattern, waits)
     return NameUsers((*found, *_instances(tree, cards)))
 
 
@@ -196,9 +198,14 @@ def _instances(tree: Root, cards: dict[str, Card]) -> Iterator[User]:
             yield User(card, "service", path, 0, unit, (), False)
 
 
-def _present(tree: Root) -> Iterator[Place]:
+def _unit(path: str) -> str:
+    """The unit that a file of /etc/systemd/system is about: ssh.service also for ssh.service.d/a.conf."""
+    folder, _, name = path.rpartition("/")
+    return folder.rpartition("/")[2][: -len(".d")] if folder.endswith(".d") else name
+
+
+def _present(tree: Root, wanted: frozenset[str]) -> Iterator[Place]:
     """Places whose first two folders are there, and that something reads at boot: most are not."""
-    wanted = started(tree)
     inside: dict[str, list[str]] = {}
     for place in PLACES:
         _, first, second, _ = f"{place.pattern}//".split("/", 3)
@@ -224,12 +231,15 @@ def parse(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, int, str]]
             yield name, number, bare[:200]
 
 
-def _users(place: Place, path: str, content: str, cards: dict[str, Card], pattern: re.Pattern[str]) -> Iterator[User]:
+def _users(
+    place: Place, path: str, content: str, cards: dict[str, Card], pattern: re.Pattern[str], waits: bool
+) -> Iterator[User]:
+    """`waits`: the file is of a unit that starts at boot, and may not start without the card."""
     mentions: dict[str, list[tuple[int, str]]] = {}
     for name, number, text in parse(content, pattern):
         mentions.setdefault(name, []).append((number, text))
     for name, lines in mentions.items():
-        kind = "service" if path.startswith(UNITS) and any(WAITS.search(text) for _, text in lines) else place.kind
+        kind = "service" if waits and any(WAITS.search(text) for _, text in lines) else place.kind
         shuts_out = place.kind == "firewall" and shuts_out_others(content, lines)
         further = tuple(number for number, _ in lines[1:LINES])
         yield User(cards[name], kind, path, lines[0][0], lines[0][1], further, shuts_out)

@@ -154,9 +154,7 @@ def _inventory(inventory: Item) -> list[Item]:
     return [
         _table("Disks", inventory["disks"], ("name", "size", "bus", "driver", "model")),
         _table("Filesystems", inventory["filesystems"], ("device", "type", "uuid", "label", "size")),
-        _table(
-            "Names of devices", inventory.get("references"), ("path", "line", "text", "kind", "devices", "state")
-        ),
+        _table("Names of devices", inventory.get("references"), ("path", "line", "text", "kind", "devices", "state")),
         _table("Network cards", inventory["nics"], ("name", "mac", "driver", "addresses", "gateways", "configured_by")),
         _table(
             "Network configuration",
