@@ -275,6 +275,12 @@ class Card(NamedTuple):
         return re.match(r"eth\d+$", self.name) is not None
 
     @property
+    def early_link(self) -> str:
+        """The .link file by which an initramfs would know it; of a card that it asks for by name also a pin to come."""
+        asked = any(one.tool == "kernel" and one.selection.names for one in self.configurations)
+        return self.link_path or (self.pin_path if asked else "")
+
+    @property
     def link_path(self) -> str:
         """The .link file in /etc that gives it its name, "" for none."""
         return next((pin.path for pin in self.pins if pin.by == "link" and pin.path.startswith("/etc/")), "")
@@ -467,6 +473,16 @@ class Network(NamedTuple):
             for each in one.tuning
         )
 
+    def uncarried_on(self, target: Target) -> tuple[Card, ...]:
+        """Cards whose name the initramfs would have to know there, from a file that dracut does not put into it."""
+        return tuple(
+            card
+            for card in self.cards
+            if card.early_link
+            and (card.link_path or card.name_changes_on(target))
+            and not (card.link_path and card.link_path in self.carried)
+        )
+
     # options ixgbe max_vfs=8 LRO=0
     def settings(self, lines: tuple[Line, ...]) -> tuple[Tuned, ...]:
         """Every setting for ethtool that stops nothing, and of `lines` the options of the drivers of cards here."""
@@ -531,7 +547,9 @@ def probe(facts: Facts) -> Network:
         if isinstance(one, Unknown):
             raise Undetermined(one.reason)
     assert not isinstance(interfaces, Unknown) and not isinstance(udev, Unknown)  # noqa: S101  for the type checker
-    return join(interfaces, udev, read(facts.root), facts.root)
+    found = read(facts.root)
+    asked = any(one.tool == "kernel" and one.selection.names for one in found)
+    return join(interfaces, udev, found, facts.root, _early(facts) if asked else "")
 
 
 def read(tree: Root) -> tuple[Configuration, ...]:
@@ -578,8 +596,8 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
     return found
 
 
-def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], tree: Root) -> Network:
-    """Cards and configurations brought together."""
+def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], tree: Root, early: str) -> Network:
+    """Cards and configurations brought together; `early`: what makes the initramfs, where that brings up a card."""
     by_place = _names_by_place(interfaces, udev, tree)
     configurations = tuple(_assigned(found, interfaces, by_place))
     shared = {name for one in interfaces.shared_macs for name in one.names}
@@ -612,7 +630,6 @@ def join(interfaces: Interfaces, udev: Udev, found: tuple[Configuration, ...], t
                 links_elsewhere=udev.links_elsewhere(device),
             )
         )
-    early = _early(tree) if any(one.tool == "kernel" and one.selection.names for one in configurations) else ""
     return Network(
         cards=tuple(cards),
         configurations=configurations,
@@ -719,10 +736,14 @@ def _slot_names(udev: Udev, cards: list[Card]) -> Iterable[SlotName]:
             yield SlotName(link.path, link.line, link.name, ", ".join(link.selection.places), mac, tuple(asked))
 
 
-def _early(tree: Root) -> str:
+def _early(facts: Facts) -> str:
+    """The tool that made today's image and makes the next, where several are installed."""
+    images = facts.initramfs
+    if not isinstance(images, Unknown):
+        return images.tool
     from migprep.facts import configured
 
-    return configured.tool(tree)
+    return configured.tool(facts.root)
 
 
 # install_items+=" /etc/systemd/network/10-lan.link "
