@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migprep.facts import Facts, efi, nvram
+from migprep import capture
+from migprep.facts import Facts, efi, nvram, unified
 from migprep.formats import pe
 from migprep.root import Files
 
@@ -54,6 +55,23 @@ def test_sections_are_found() -> None:
     place = pe.section(io.BytesIO(content), b".cmdline")
     assert place and content[place[0] : place[0] + place[1]] == b"root=x"
     assert pe.section(io.BytesIO(content), b".linux") is None
+
+
+def test_a_capture_tells_as_much_of_a_unified_image() -> None:
+    told = [(b".cmdline", b"root=x ro"), (b".uname", b"6.1.0"), (b".osrel", b"ID=debian\n")]
+    content = executable((b".text", bytes(20000)), *told, (b".linux", bytes(50000)))
+    recorder = capture.Recorder(Files({"/a.efi": content}), {})
+    whole = unified.image(recorder, "/a.efi")
+    assert whole == unified.Unified("/a.efi", "root=x ro", "6.1.0", {"ID": "debian"}, True)
+    kept = bytes(recorder.contents["/a.efi"])
+    assert len(kept) < len(content)
+    assert unified.image(Files({"/a.efi": kept}), "/a.efi") == whole
+
+
+def test_of_a_loader_only_the_table_of_sections_is_read() -> None:
+    recorder = capture.Recorder(Files({"/b.efi": executable((b".text", bytes(20000)), (b".osrel", b"ID=debian\n"))}), {})
+    assert not unified.image(recorder, "/b.efi").has_kernel
+    assert len(recorder.contents["/b.efi"]) <= 8192
 
 
 @given(st.binary(max_size=300))

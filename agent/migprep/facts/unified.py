@@ -12,8 +12,8 @@ from migprep.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from migprep.facts.efi import Esp
 
-#: Bytes that a text inside may have.
-LIMIT = 65536
+#: Bytes that a text inside may have, and how far from the start it may begin.
+LIMIT, DEEPEST = 65536, 4 << 20
 #: What systemd appends to a name while it counts how often an entry may still be tried: x+3.efi, x+2-1.efi.
 COUNTER = re.compile(r"\+(?P<left>\d+)(?:-(?P<done>\d+))?$")
 
@@ -35,15 +35,23 @@ class Unified(NamedTuple):
 
 
 def image(root: Root, path: str) -> Unified:
-    """Read the small sections of an image. Raises Unreadable."""
+    """Read the small sections of an image, which lie before its kernel: up to there, so that a capture holds them.
+
+    Raises Unreadable.
+    """
     with root.open(path) as raw:
-        places = pe.sections(raw.read(4096))
-        texts = {}
-        for name in (b".cmdline", b".uname", b".osrel"):
-            offset, size = places.get(name, (0, 0))
-            if 0 < size <= LIMIT:
-                raw.seek(offset)
-                texts[name] = raw.read(size).rstrip(b"\0\n ").decode("utf-8", "surrogateescape")
+        head = raw.read(4096)
+        places = pe.sections(head)
+        wanted = {name: places[name] for name in (b".cmdline", b".uname", b".osrel") if name in places}
+        wanted = {
+            name: (offset, size) for name, (offset, size) in wanted.items() if size <= LIMIT and offset <= DEEPEST
+        }
+        if b".linux" in places and wanted:
+            head += raw.read(max(offset + size for offset, size in wanted.values()) - len(head))
+    texts = {
+        name: head[offset : offset + size].rstrip(b"\0\n ").decode("utf-8", "surrogateescape")
+        for name, (offset, size) in wanted.items()
+    }
     told = texts.get(b".uname", "").strip()
     system = dict(re.findall(r"(?m)^([A-Z_]+)=[\"']?([^\"'\n]*)", texts.get(b".osrel", "")))
     return Unified(path, texts.get(b".cmdline", ""), told or version_of(path), system, b".linux" in places)
