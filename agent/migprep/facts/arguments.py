@@ -12,6 +12,8 @@ from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from migprep.facts import Facts
 
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
@@ -251,21 +253,25 @@ def probe(facts: Facts) -> Arguments:
 
 def following(facts: Facts) -> tuple[Given, ...]:
     """The arguments of every menu entry that may boot next; those of this boot where no menu tells."""
+    return tuple(Given(path, word) for path, words in boots(facts) for word in words)
+
+
+def boots(facts: Facts) -> Iterator[tuple[str, tuple[cmdline.Word, ...]]]:
+    """(path, words) of every text that the next boot takes its arguments from."""
     from migprep.facts.bootloader import menu_text
 
-    loader, spans = facts.bootloader, []
-    if not isinstance(loader, Unknown):
-        for one in loader.entries:
-            if one.is_default:
-                text = menu_text(facts.root, one.path)
-                spans.append((one.path, text, one.entry.start, one.entry.end))
-                if "$kernelopts" in text[one.entry.start : one.entry.end] and loader.environment:
-                    kept = files.text(facts.root, loader.environment, 65536) or ""
-                    spans += [(loader.environment, kept, *found.span(1)) for found in KERNELOPTS.finditer(kept)]
-    if not spans:
-        running = files.text(facts.root, RUNNING, 65536) or ""
-        spans = [(RUNNING, running, 0, len(running))]
-    return tuple(Given(path, word) for path, text, start, end in spans for word in cmdline.words(text, start, end))
+    loader = facts.bootloader
+    entries = () if isinstance(loader, Unknown) else tuple(one for one in loader.entries if one.is_default)
+    if isinstance(loader, Unknown) or not entries:
+        yield RUNNING, cmdline.words(files.text(facts.root, RUNNING, 65536) or "")
+        return
+    for one in entries:
+        text = menu_text(facts.root, one.path)
+        yield one.path, cmdline.words(text, one.entry.start, one.entry.end)
+        if "$kernelopts" in text[one.entry.start : one.entry.end] and loader.environment:
+            kept = files.text(facts.root, loader.environment, 65536) or ""
+            for found in KERNELOPTS.finditer(kept):
+                yield loader.environment, cmdline.words(kept, *found.span(1))
 
 
 def _root(facts: Facts, block: Block | Unknown) -> frozenset[str] | Unknown:

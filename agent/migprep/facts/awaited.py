@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
+from migprep.facts import arguments
 from migprep.facts.block import Block
 from migprep.formats import cmdline
 from migprep.model import Undetermined, Unknown
@@ -24,7 +25,6 @@ KINDS = {
 }  # fmt: skip
 OFF = {"volume": ("rd.lvm", "rd_NO_LVM"), "group": ("rd.lvm", "rd_NO_LVM"), "array": ("rd.md", "rd_NO_MD"),
        "container": ("rd.luks", "rd_NO_LUKS")}  # fmt: skip
-RUNNING = "/proc/cmdline"
 
 
 class Awaited(NamedTuple):
@@ -72,22 +72,8 @@ def probe(facts: Facts) -> Waits:
 
 
 def _of_boot(facts: Facts) -> Iterator[Awaited]:
-    from migprep.facts.bootloader import menu_text
-
-    loader = facts.bootloader
-    entries = () if isinstance(loader, Unknown) else tuple(one for one in loader.entries if one.is_default)
-    if isinstance(loader, Unknown) or not entries:
-        text = files.text(facts.root, RUNNING, 65536) or ""
-        yield from _named(RUNNING, cmdline.words(text))
-        return
-    for one in entries:
-        text = menu_text(facts.root, one.path)
-        words = cmdline.words(text, one.entry.start, one.entry.end)
-        yield from _named(one.path, words)
-        if loader.environment and "$kernelopts" in text[one.entry.start : one.entry.end]:
-            block = files.text(facts.root, loader.environment, 65536) or ""
-            found = re.search(r"(?m)^kernelopts=(.*)$", block)
-            yield from _named(loader.environment, cmdline.words(block, *found.span(1)) if found else ())
+    for path, words in arguments.boots(facts):
+        yield from _named(path, words)
 
 
 def _inside(image: Image) -> Iterator[Awaited]:

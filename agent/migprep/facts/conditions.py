@@ -25,6 +25,7 @@ ARCHITECTURES = {"x86_64": "x86-64", "i686": "x86", "i586": "x86", "aarch64": "a
 FIELD = re.compile(
     r"smbios-field\(\s*(?P<name>\w+)\s*(?P<operator>!\$=|\$=|!=|<>|==|<=|>=|=|<|>)\s*\"?(?P<value>[^)\"]*)\"?\s*\)"
 )
+UNEQUAL = ("!=", "<>", "!$=")
 
 
 class Condition(NamedTuple):
@@ -81,7 +82,7 @@ def _board_on(value: str, platform: str) -> bool | None:
     if of and not platform:
         return None
     same = bool(of) and of.replace("qemu", "kvm") == platform
-    return same != (asked.group("operator") in ("!=", "<>", "!$="))
+    return same != (asked.group("operator") in UNEQUAL)
 
 
 def surely(conditions: Iterable[Condition], platform: str) -> bool:
@@ -180,7 +181,7 @@ def _firmware(place: Root, value: str) -> bool:
         return root.is_dir(place, "/sys/firmware/devicetree") or root.is_dir(place, "/proc/device-tree")
     has = root.value(place, f"/sys/class/dmi/id/{asked.group('name')}")
     same = fnmatchcase(has, asked.group("value").strip())
-    return same != (asked.group("operator") in ("!=", "<>", "!$="))
+    return same != (asked.group("operator") in UNEQUAL)
 
 
 _ASKED = {

@@ -251,6 +251,12 @@ def is_started(tree: Root, wanted: frozenset[str], *units: str) -> bool:
     return any(unit in wanted and not masked(tree, unit) for unit in units)
 
 
+def unit_of(path: str) -> str:
+    """The unit that a file of systemd's folders is about: ssh.service also for ssh.service.d/a.conf."""
+    folder, _, name = path.rpartition("/")
+    return folder.rpartition("/")[2][: -len(".d")] if folder.endswith(".d") else name
+
+
 def installed(tree: Root, *programs: str) -> bool:
     """Whether one of `programs` is there. Where no programs can be seen at all, it counts as there."""
     return not root.is_dir(tree, "/usr/sbin") or any(root.exists(tree, path) for path in programs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migprep import root as files
-from migprep.facts.block import Block, Reference, unescape, unresolved
+from migprep.facts.block import Block, Reference, unresolved
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -232,8 +232,12 @@ def _entry(line: columns.Line, block: Block | Unknown, mounts: Mounts | Unknown)
 
 # x-systemd.requires=/dev/sdb1   x-systemd.requires=dev-sdb1.device
 def _node(value: str) -> str:
-    r"""The path that a device's unit stands for: - is /, \x2d is - (systemd-escape(1))."""
-    return "/" + unescape(value[: -len(".device")].replace("-", "/")) if value.endswith(".device") else value
+    """The path that a device's unit stands for."""
+    if not value.endswith(".device"):
+        return value
+    from migprep.facts.mentions import unescape
+
+    return "/" + unescape(value[: -len(".device")])
 
 
 def _reference(spec: str, block: Block | Unknown, fstype: str = "") -> Reference:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from migprep import root
 from migprep.facts.block import unescape
-from migprep.facts.configuration import LEFT, UNITS, is_started, started
+from migprep.facts.configuration import LEFT, UNITS, is_started, started, unit_of
 from migprep.facts.network import Card
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Undetermined, Unknown
@@ -184,7 +184,7 @@ def probe(facts: Facts) -> NameUsers:
         for path in root.glob(tree, place.pattern)[:FILES]:
             content = _content(tree, path, names)
             if content and not (path.startswith("/etc/ufw/") and not _ufw(tree)):
-                waits = path.startswith(UNITS) and is_started(tree, wanted, _unit(path))
+                waits = path.startswith(UNITS) and is_started(tree, wanted, unit_of(path))
                 found += _users(place, path, content, cards, pattern, waits)
     return NameUsers((*found, *_instances(tree, cards)))
 
@@ -196,12 +196,6 @@ def _instances(tree: Root, cards: dict[str, Card]) -> Iterator[User]:
         card = cards.get(unescape(unit.partition("@")[2][: -len(".service")]))
         if card:
             yield User(card, "service", path, 0, unit, (), False)
-
-
-def _unit(path: str) -> str:
-    """The unit that a file of /etc/systemd/system is about: ssh.service also for ssh.service.d/a.conf."""
-    folder, _, name = path.rpartition("/")
-    return folder.rpartition("/")[2][: -len(".d")] if folder.endswith(".d") else name
 
 
 def _present(tree: Root, wanted: frozenset[str]) -> Iterator[Place]:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from migprep import root
 from migprep.facts.block import Kind, Reference
+from migprep.facts.configuration import unit_of
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -294,13 +295,7 @@ def _needed(place: Root, found: list[Mention]) -> list[Mention]:
     if not any(one.setting in HARD and one.path.startswith(UNITS) for one in found):
         return found
     names = {*NEEDED, *(name for one in NEEDED for folder in UNITS for name in place.names(f"{folder}/{one}.requires"))}
-    return [one._replace(is_needed=bool(names.intersection(_units(one.path)))) for one in found]
-
-
-def _units(path: str) -> tuple[str, ...]:
-    """The unit that a file of /etc/systemd/system is about."""
-    folder, _, name = path.rpartition("/")
-    return (name, folder.rpartition("/")[2].removesuffix(".d")) if path.startswith(UNITS) else ()
+    return [one._replace(is_needed=one.path.startswith(UNITS) and unit_of(one.path) in names) for one in found]
 
 
 def ranked(place: Root, found: list[Mention]) -> tuple[Mention, ...]:
