@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,38 @@ def test_shown_is_printable_whatever_it_gets(words: str) -> None:
 @given(st.text("ab \n", max_size=400), st.integers(12, 90))
 def test_wrap_keeps_every_word_and_the_width(words: str, width: int) -> None:
     lines = text.wrap(words, "  - ", "    ", width)
-    assert all(len(line) <= width for line in lines)
-    assert "".join("".join(lines).replace("-", "").split()) == "".join(words.split())
+    assert all(len(line) <= width or " " not in line[4:] for line in lines)
+    assert [word for line in lines for word in line[4:].split()] == words.split()
+
+
+@given(st.text("a-/>;=( ", max_size=80))
+def test_held_words_are_those_of_the_hint(words: str) -> None:
+    assert " ".join(text.held(words)).split() == words.split()
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "update-initramfs -u -k all",
+        "echo xts >> /etc/initramfs-tools/modules",
+        "grub2-mkconfig -o /boot/grub2/grub.cfg",
+        "systemd-escape --path --suffix=swap /dev/disk/by-uuid/…",
+    ],
+)
+def test_a_command_in_a_hint_stands_on_one_line(hint: str) -> None:
+    words = text.held(f"Name the driver, then: {hint}; or give the target (aes) another")
+    for room in range(20, 70):
+        assert any(hint in line for line in text.wrap(words, width=room))
+
+
+def test_commands_of_a_report_can_be_pasted_whatever_the_root_is_called() -> None:
+    report = machines.report()
+    root = report["run"]["root"] = "/mnt/images of the old rack/" + "web1/" * 20
+    lines = text.render(report).split("\n")
+    asked = [shlex.split(line.partition(": ")[2]) for line in lines if line.startswith("    fix: ")]
+    assert asked
+    assert all(words[:4] == ["migprep", "fix", "--root", root] for words in asked)
+    assert any(shlex.split(line, comments=False)[:4] == ["#", "or", "--root", root] for line in lines if "# or" in line)
 
 
 def test_explain_tells_everything_about_a_rule() -> None:

@@ -276,4 +276,5 @@ def _table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migprep.report.text import PLAIN, Style, wrap
+from migprep.report.text import PLAIN, Style, held, wrap
 from migprep.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def explain(rule: Rule, style: Style = PLAIN) -> str:
     lines += _section("Where", "\n".join(dict.fromkeys(one.path.text for one in rule.evidence)), style)
     lines += _section("Fix", _fix(rule), style)
     for hint in dict.fromkeys(rule.by_hand.values()):
-        lines += _section(_by_hand(hint, rule.by_hand), hint, style)
+        lines += ["", style.paint(_by_hand(hint, rule.by_hand), "1")]
+        lines += [part for line in hint.split("\n") for part in wrap(held(line), "  ", "  ")]
     lines += _section("References", "\n".join(rule.references), style)
     return "\n".join(lines) + "\n"
 

@@ -1,11 +1,11 @@
-"""The report for people: the boot chain first, then what was found, the worst last, 80 columns."""
+"""The report for people: the boot chain first, then what was found, the worst last, 80 columns of words."""
 
 from __future__ import annotations
 
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 WIDTH = 80
 #: The column in which the notes on the boot chain begin.
@@ -89,22 +89,29 @@ def _escaped(sign: str) -> str:
     return {"\n": "\\n", "\r": "\\r"}.get(sign) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
 
 
-def wrap(words: str, first: str = "", later: str = "", width: int = WIDTH) -> list[str]:
-    """Lines of at most `width` columns; only a word longer than a line is cut."""
+def wrap(words: str | Sequence[str], first: str = "", later: str = "", width: int = WIDTH) -> list[str]:
+    """Lines of at most `width` columns; a word longer than a line stands there whole, so that it can be pasted."""
     lines, line, empty = [], first, True
+    for word in words.split() if isinstance(words, str) else words:
+        if not empty and len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line, empty = later, True
+        line, empty = line + ("" if empty else " ") + word, False
+    return [*lines, line]
+
+
+def held(words: str) -> list[str]:
+    """The words of a hint, with a command's options, their values, paths and redirections held to what goes before."""
+    found: list[str] = []
     for word in words.split():
-        while True:
-            room = width - len(line) - (0 if empty else 1)
-            if len(word) <= room:
-                line, empty = line + ("" if empty else " ") + word, False
-                break
-            if not empty:
-                lines.append(line)
-                line, empty = later, True
-                continue
-            lines.append(line + word[:room])
-            word, line = word[room:], later
-    return lines if empty and lines else [*lines, line]
+        before = found[-1].rpartition(" ")[2] if found else ""
+        takes = before[:1] in ("-", ">") and before[-1] not in ",;.)" and "=" not in before and word[0] != "("
+        held_back = 1 if found and (takes or word[0] in "-/>") else 0
+        if word[0] == ">":  # the whole command goes there
+            held_back = next((count for count, one in enumerate(reversed(found)) if one[-1] in ",;:.)"), len(found))
+        kept = len(found) - held_back
+        found[kept:] = [" ".join([*found[kept:], word])]
+    return found
 
 
 # --- head and chain ---
@@ -297,7 +304,7 @@ def _mend(block: Block, document: Item) -> list[str]:
     lines = []
     if automatic:
         targets = sorted({target for _, names in block.findings for target in names})
-        lines += wrap(command(block.result["rule"], automatic[0], document, targets), "    fix: ", "         ")
+        lines += wrap([command(block.result["rule"], automatic[0], document, targets)], "    fix: ")
         lines += wrap(f"({shown(automatic[0]['title'])})", "         ", "         ")
     if len(automatic) < len(block.findings):
         lines += _by_hand(block.result, [fix for fix in fixes if fix["safety"] == "manual"])
@@ -307,7 +314,7 @@ def _mend(block: Block, document: Item) -> list[str]:
 def _why(block: Block, document: Item) -> list[str]:
     """How to ask for the rule's page, and as a shell's comment what asks how a finding came about."""
     number = block.findings[0][0]["fingerprint"][:DIGITS] if len(block.findings) == 1 else "a number above"
-    words = f"migprep explain {block.result['rule']} # or {_rooted(document)}{number}"
+    words = [f"migprep explain {block.result['rule']}", f"# or {_rooted(document)}{number}"]
     return wrap(words, "    why: ", "         ")
 
 
@@ -315,7 +322,7 @@ def _by_hand(result: Item, manual: list[Item]) -> list[str]:
     hint = result.get("by_hand") or (manual[0]["title"] if manual else "")
     lines: list[str] = []
     for number, line in enumerate(line for line in hint.split("\n") if line.strip()):
-        lines += wrap(shown(line), "         " if number else "    by hand: ", "         ")
+        lines += wrap(held(shown(line)), "         " if number else "    by hand: ", "         ")
     return lines
 
 
@@ -335,7 +342,11 @@ def command(rule: str, fix: Item, document: Item, targets: list[str]) -> str:
 
 def _rooted(document: Item) -> str:
     """The option that leads to files that are not this machine's own."""
-    return "" if document["run"]["root"] == "/" else f"--root {shown(document['run']['root'])} "
+    if document["run"]["root"] == "/":
+        return ""
+    import shlex
+
+    return f"--root {shlex.quote(shown(document['run']['root']))} "
 
 
 # --- what could not be checked ---
