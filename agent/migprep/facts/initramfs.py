@@ -6,7 +6,7 @@ import re
 
 from migprep import root as files
 from migprep.facts.configured import DracutModule, Policy
-from migprep.facts.kernels import Kernel
+from migprep.facts.kernels import Kernel, called, starts
 from migprep.facts.modprobe import Denial, Line, Modprobe, statements
 from migprep.facts.modprobe import parse as parse_modprobe
 from migprep.model import MigprepError, Undetermined, Unknown
@@ -29,6 +29,8 @@ KEPT = re.compile(
     r"(?:conf/(?:conf\.d/[^/]+|modules|arch\.conf|initramfs\.conf)|(?:etc|cryptroot)/(?:fstab|crypttab|fstab\.sys|mdadm\.conf|mdadm/mdadm\.conf"
     r"|lvm/(?:lvm(?:local)?\.conf|devices/system\.devices)|multipath\.conf|cmdline\.d/[^/]+|conf\.d/[^/]+)|cryptroot/crypttab|config|(?:etc|(?:usr/)?lib)/modprobe\.d/[^/]+)$"
 )
+#: How an image's file is called (Debian, Red Hat, SUSE, older Red Hat, Alpine and genkernel).
+IMAGES = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img", "initramfs-{}")
 #: A file that only images of one tool have.
 MARKS = (
     ("initramfs-tools", ("conf/initramfs.conf", "scripts/functions")),
@@ -120,7 +122,7 @@ class Boot(NamedTuple):
     @property
     def shown(self) -> str:
         """Its file name, or that there is none."""
-        return self.path or f"kernel {self.kernel.version}, which starts without an initramfs"
+        return self.path or f"kernel {self.kernel.version} starts without an initramfs and"
 
 
 class Room(NamedTuple):
@@ -277,9 +279,7 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     root = facts.root
     loader = facts.bootloader
     if not isinstance(loader, Unknown):
-        from migprep.facts.kernels import _starts
-
-        starting = [one for one in loader.entries if _starts(root, one, kernel)]
+        starting = [one for one in loader.entries if starts(root, one, kernel)]
         for one in sorted(starting, key=lambda one: not one.is_default):
             found = located(root, one.entry.initrd) if one.entry.initrd else ""
             if found and "ucode" not in found:
@@ -287,17 +287,10 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
         if starting and loader.kind == "grub" and all(_has_no_initrd(root, one) for one in starting):
             return ""
     root.names("/boot")  # raises where it may not be read
-    package = files.value(root, f"{kernel.folder}/pkgbase")
-    names = [
-        f"initrd.img-{kernel.version}",
-        f"initramfs-{kernel.version}.img",
-        f"initrd-{kernel.version}",
-        f"initrd-{kernel.version}.img",
-    ]
-    names += [f"initramfs-{package}.img"] if package else []
-    for name in names:
-        if is_there(root, f"/boot/{name}"):
-            return f"/boot/{name}"
+    for end in called(root, kernel.folder, kernel.version):
+        for name in IMAGES:
+            if is_there(root, f"/boot/{name.format(end)}"):
+                return f"/boot/{name.format(end)}"
     return _unified(root, kernel.version)
 
 

@@ -215,12 +215,19 @@ def _foreign(root: Root) -> tuple[str, ...]:
 
 
 def _image(root: Root, folder: str, version: str, names: tuple[str, ...]) -> str:
-    # Arch names the file after the package: /usr/lib/modules/6.9.1-arch1-1/pkgbase holds "linux".
-    for name in (version, files.value(root, f"{folder}/pkgbase")):
-        for start in IMAGES if name else ():
+    for name in called(root, folder, version):
+        for start in IMAGES:
             if f"{start}{name}" in names:
                 return f"/boot/{start}{name}"
     return f"{folder}/vmlinuz" if files.exists(root, f"{folder}/vmlinuz") else ""
+
+
+# 6.1.0-18-amd64     linux-lts (pkgbase, Arch)     lts of 6.6.31-0-lts (/usr/share/kernel/lts/kernel.release, Alpine)
+def called(root: Root, folder: str, version: str) -> tuple[str, ...]:
+    """What may follow the first dash in the names of a kernel's file and of its initramfs."""
+    package, flavour = files.value(root, f"{folder}/pkgbase"), version.rpartition("-")[2]
+    is_flavour = not package and files.value(root, f"/usr/share/kernel/{flavour}/kernel.release") == version
+    return (version, *((package,) if package else ()), *((flavour,) if is_flavour else ()))
 
 
 def _text(root: Root, path: str) -> str | Unknown:
@@ -242,13 +249,13 @@ def _default(facts: Facts, kernels: list[Kernel]) -> frozenset[str]:
     """The versions that the boot menu starts; the newest that has a file when the menu does not tell."""
     loader = facts.bootloader
     chosen = () if isinstance(loader, Unknown) else tuple(one for one in loader.entries if one.is_default)
-    found = {next((kernel.version for kernel in kernels if _starts(facts.root, one, kernel)), "") for one in chosen} - {
+    found = {next((kernel.version for kernel in kernels if starts(facts.root, one, kernel)), "") for one in chosen} - {
         ""
     }
     return frozenset(found or {next((one.version for one in reversed(kernels) if one.image), kernels[-1].version)})
 
 
-def _starts(root: Root, menu: MenuEntry, kernel: Kernel) -> bool:
+def starts(root: Root, menu: MenuEntry, kernel: Kernel) -> bool:
     if menu.entry.version == kernel.version:
         return True
     name = menu.entry.kernel.rpartition("/")[2]

@@ -54,9 +54,11 @@ class Menu(NamedTuple):
 
 
 # /vmlinuz-6.1.0-18-amd64  /boot/vmlinuz-5.14.0-362.el9.x86_64  vmlinuz-linux-lts
+# kernel-genkernel-x86_64-6.6.30-gentoo (Gentoo)  vmlinuz-huge-smp-5.15.19-smp (Slackware)
 def version_of(path: str) -> str:
-    """What follows the first dash of a kernel's file name, when it begins with a digit."""
-    found = re.match(r"(?:vmlinu[xz]|bzImage|kernel|Image)-(.*)$", path.rsplit("/", 1)[-1])
+    """The version in a kernel's file name: what follows the first dash, or what its maker puts there first."""
+    made = r"(?:vmlinu[xz]|bzImage|kernel|Image)-(?:genkernel-\w+-|(?:huge|generic)-(?:smp-)?)?(.*)$"
+    found = re.match(made, path.rsplit("/", 1)[-1])
     return found.group(1) if found and found.group(1)[:1].isdigit() else ""
 
 
@@ -174,9 +176,12 @@ def legacy(text: str) -> Menu:
 
 
 def extlinux(text: str) -> Menu:
-    """extlinux.conf and syslinux.cfg: `label`, `linux` or `kernel`, `append`, `initrd`, `default LABEL`."""
+    """extlinux.conf and syslinux.cfg: `label`, `linux` or `kernel`, `append`, `initrd`, `default LABEL`.
+
+    Where a menu is the default (`default menu.c32`), the label with `menu default` below it starts.
+    """
     entries: list[Entry] = []
-    default = label = kernel = initrd = ""
+    default = label = kernel = initrd = marked = ""
     for number, offset, line in lines_of(text):
         found = re.match(r"[ \t]*(?P<word>\w+)[ \t]+(?P<rest>.*)", line)
         word, rest = (found.group("word").lower(), found.group("rest")) if found else ("", "")
@@ -184,6 +189,8 @@ def extlinux(text: str) -> Menu:
             default = rest.strip()
         elif word == "label":
             label, kernel, initrd = rest.strip(), "", ""
+        elif word == "menu" and rest.strip().lower() == "default":
+            marked = label
         elif word in ("linux", "kernel"):
             kernel = rest.strip()
             if entries and entries[-1].name == label and not entries[-1].kernel:
@@ -197,7 +204,7 @@ def extlinux(text: str) -> Menu:
             initrd = main_of(inside.group(1).split(",")) if inside else initrd
             args = (offset + found.start("rest"), offset + found.end("rest"))
             entries.append(Entry(label, label, str(len(entries)), kernel, initrd, number, *args))
-    return Menu(tuple(entries), default)
+    return Menu(tuple(entries), marked if marked and default not in {one.name for one in entries} else default)
 
 
 def bls(text: str, name: str) -> Entry | None:
