@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from migprep import root
 from migprep.facts.block import unescape
+from migprep.facts.card import Card
 from migprep.facts.configuration import LEFT, UNITS, is_started, started, unit_of
-from migprep.facts.network import Card
 from migprep.formats.stanzas import split
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.root import Root

@@ -15,7 +15,7 @@ from migprep.typed import TYPE_CHECKING, Any, Callable, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from migprep.facts.network import Card
+    from migprep.facts.card import Card
     from migprep.plan import Change
 
 SCHEMA = "migprep/report/1.0"
