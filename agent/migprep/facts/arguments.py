@@ -206,6 +206,13 @@ class Arguments(NamedTuple):
         )  # fmt: skip
 
     @property
+    def names_goal(self) -> bool:
+        """Whether the next boot is told what to start into: a runlevel, a unit. Raises Undetermined."""
+        if isinstance(self.next, Unknown):
+            raise Undetermined(self.next.reason)
+        return any(one.word.key in ("2", "3", "4", "5", "systemd.unit") for one in self.next)
+
+    @property
     def wants_splash(self) -> bool:
         """Whether the running kernel was asked for a boot splash."""
         return any(word.key in ("splash", "rhgb") for word in self.running)
