@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migprep import capture
-from migprep.facts import Facts, efi, nvram, unified
-from migprep.formats import pe
-from migprep.root import Files
+from migprep.facts import Facts, efi, loaders, nvram, unified
+from migprep.formats import grubcore, pe
+from migprep.root import Files, Tree
 
 GRUB = Path("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")
 
@@ -89,10 +90,10 @@ def test_any_bytes_are_read(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ([("BOOT/BOOTX64.EFI", SHIM)], "no grubx64.efi beside it"),
-        ([("Boot/bootx64.efi", OLD_SHIM)], "no grubx64.efi beside it"),
+        ([("BOOT/BOOTX64.EFI", SHIM)], "it is shim, with no grubx64.efi beside it"),
+        ([("Boot/bootx64.efi", OLD_SHIM)], "it is shim, with no grubx64.efi beside it"),
         ([("BOOT/BOOTX64.EFI", SHIM), ("BOOT/grubx64.efi", OTHER)], ""),
-        ([("BOOT/BOOTX64.EFI", SHIM), ("BOOT/fbx64.efi", b"")], "fbx64.efi finds no BOOTX64.CSV in any folder"),
+        ([("BOOT/BOOTX64.EFI", SHIM), ("BOOT/fbx64.efi", b"")], "it is shim, and fbx64.efi finds no BOOTX64.CSV in any folder"),
         ([("BOOT/BOOTX64.EFI", SHIM), ("BOOT/fbx64.efi", b""), ("redhat/BOOTX64.CSV", b"")], ""),
         ([("BOOT/BOOTX64.EFI", OTHER)], ""),
         ([("BOOT/BOOTX64.EFI", b"no executable")], ""),
@@ -166,3 +167,75 @@ def test_keys_that_secure_boot_trusts_have_names(tmp_path: Path) -> None:
 def test_a_real_loader_is_no_shim() -> None:
     content = GRUB.read_bytes()
     assert machine(("BOOT/BOOTX64.EFI", content)).dead_end == ""
+
+
+def core(prefix: bytes, script: bytes = b"", width: int = 8) -> bytes:
+    """The section of GRUB's core with a folder and a script, as grub-mkimage puts them into a 64- or 32-bit one."""
+    parts = b""
+    for kind, text in ((2, script), (3, prefix)):
+        size = 8 + (len(text) + 8) // 8 * 8
+        parts += kind.to_bytes(4, "little") + size.to_bytes(4, "little") + text.ljust(size - 8, b"\0") if text else b""
+    head = b"mimg".ljust(width, b"\0")
+    return head + b"".join(one.to_bytes(width, "little") for one in (3 * width, 3 * width + len(parts))) + parts
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_where_grub_looks_is_in_its_core(width: int) -> None:
+    script = b"search.fs_uuid 6c1d0f4e-aaaa root hd0,gpt2 \nset prefix=($root)'/boot/grub'\n"
+    content = executable((b".text", b"x"), (b"mods", core(b"/boot/grub", script, width)), (b".sbat", b"sbat,1,x\ngrub,4,FSF\n"))
+    found = loaders.read(Files({"/a.efi": content}), "/a.efi")
+    assert (found.program, found.prefix, found.searched, found.folder) == ("grub", "/boot/grub", "6c1d0f4e-aaaa", "")
+    found = loaders.read(Files({"/a.efi": executable((b"mods", core(b"/EFI/Debian", b"normal (memdisk)/grub.cfg\n", width)))}), "/a.efi")
+    assert (found.program, found.sbat, found.folder) == ("grub", "", "debian")
+
+
+@given(st.binary(max_size=200), st.integers(0, 40))
+def test_any_core_is_read(content: bytes, start: int) -> None:
+    grubcore.told(io.BytesIO(content), start)
+    grubcore.told(io.BytesIO(b"mimg" + content), 0)
+    loaders.named(content)
+
+
+@given(st.text("ab,#: /\n"), st.text("ab /(),"), st.lists(st.text("ab =:#'", min_size=1)))
+def test_a_capture_holds_all_that_a_loader_tells(sbat: str, prefix: str, script: list[str]) -> None:
+    loader = loaders.Loader(sbat.replace("\n# ", ""), "", prefix, "\n".join(script))
+    assert loaders.parse(loader.text) == loader
+
+
+def test_an_older_capture_tells_nothing_of_where_grub_looks() -> None:
+    given = Files({
+        "/boot/efi/EFI/BOOT/BOOTX64.EFI": b"", f"{loaders.NAMES}/boot/efi/EFI/BOOT/BOOTX64.EFI": b"sbat,1,x\ngrub,4,FSF\n",
+        "/sys/firmware/efi/fw_platform_size": b"64\n",
+    })  # fmt: skip
+    found = efi.partition(given, frozenset())
+    assert (found.last.program, found.last.prefix, found.dead_end) == ("grub", "", "")
+
+
+def test_the_menu_that_new_firmware_leads_to_comes_first() -> None:
+    lead = b"search.fs_uuid %s root\nset prefix=($root)'/%s'\nconfigfile $prefix/grub.cfg\n"
+    grub = executable((b"mods", core(b"/EFI/ubuntu")), (b".sbat", b"sbat,1,x\ngrub,4,FSF\n"))
+    files = [("debian/grub.cfg", lead % (b"11111111-0000", b"boot/grub")), ("ubuntu/grub.cfg", lead % (b"22222222-0000", b"boot/grub2"))]
+    assert machine(*files, ("BOOT/BOOTX64.EFI", grub)).menus == ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
+    assert machine(*files).menus == ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
+
+
+#: Loaders of Debian's packages: shim-signed, grub-efi-amd64-signed, systemd-boot-efi, memtest86+, refind, ipxe.
+PACKAGED = {
+    "/usr/lib/shim/shimx64.efi.signed": ("shim", ""),
+    "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed": ("grub", "debian"),
+    "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed": ("grub", ""),
+    "/usr/lib/systemd/boot/efi/systemd-bootx64.efi": ("systemd-boot", ""),
+    "/boot/memtest86+x64.efi": ("Memtest86+", ""),
+    "/usr/share/refind/refind/refind_x64.efi": ("rEFInd", ""),
+    "/boot/ipxe.efi": ("iPXE", ""),
+}
+
+
+@pytest.mark.parametrize("path", PACKAGED)
+def test_loaders_of_packages_are_known(path: str) -> None:
+    place = os.environ.get("MIGPREP_LOADERS", "")
+    if not os.path.exists(f"{place}{path}"):
+        pytest.skip(f"no {place}{path}; MIGPREP_LOADERS names a folder with Debian's packages of loaders unpacked in it")
+    found = loaders.read(Tree(place or "/"), path)
+    assert (found.program, found.folder) == PACKAGED[path]
+    assert loaders.parse(found.text) == found

@@ -97,6 +97,15 @@ def test_an_image_where_new_firmware_looks_starts_whatever_else_is_there() -> No
     assert Facts(machine(**{**grub, "/boot/efi/EFI/BOOT/BOOTX64.EFI": other})).bootloader.kind == "grub"
 
 
+def test_the_entries_of_systemd_boot_count_where_new_firmware_starts_it() -> None:
+    """GRUB's menu is there too, and only this machine's firmware knows of GRUB."""
+    grub = {"/boot/grub/grub.cfg": b"menuentry 'a' {\n linux /vmlinuz-6.9.0 root=UUID=1\n}\n", "/sys/firmware/efi/fw_platform_size": b"64\n"}
+    boot = executable((b".text", b"x"), (b".sbat", b"sbat,1,x\nsystemd,1,systemd\n"))
+    loader = Facts(machine(**{**grub, **NEW, "/boot/efi/EFI/BOOT/BOOTX64.EFI": boot})).bootloader
+    assert (loader.kind, [one.entry.version for one in loader.entries]) == ("systemd-boot", ["6.10.0"])
+    assert Facts(machine(**{**grub, **NEW})).bootloader.kind == "grub"
+
+
 def test_an_image_that_only_the_old_firmware_starts_is_no_fallback() -> None:
     """An entry in its memory points straight to the image."""
     variable = "/sys/firmware/efi/efivars/%s-8be4df61-93ca-11d2-aa0d-00e098032b8c"

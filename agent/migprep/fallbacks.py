@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migprep import root
 from migprep.builds import ActionError, Build, beside, prefix, size
-from migprep.facts import efi
+from migprep.facts import efi, loaders
 from migprep.model import Unknown
 from migprep.root import Root, Tree
 from migprep.typed import TYPE_CHECKING
@@ -43,8 +43,8 @@ def imagined(facts: Facts) -> dict[str, bytes]:
     found = {}
     for one in esp.copies:
         found[one.path] = b""
-        said = esp.names.get(esp.key(one.source), "")
-        found[f"{efi.NAMES}{one.path}"] = said.encode("utf-8", "surrogateescape")
+        said = esp.loaders.get(esp.key(one.source), loaders.UNKNOWN)
+        found[f"{loaders.NAMES}{one.path}"] = said.text.encode("utf-8", "surrogateescape")
     return found
 
 

@@ -104,10 +104,11 @@ def probe(facts: Facts) -> BootLoader:
     if "/boot" in waiting:
         raise Undetermined("/boot is in /etc/fstab and is not mounted: mount it and check again")
     esp = efi.partition(root, waiting)
+    # New firmware starts the fallback loader: where that is systemd-boot, its entries count and not GRUB's menu.
+    both = (("grub", _grub), ("systemd-boot", _systemd_boot))
     for kind, find in (
         ("unified-image", _image),
-        ("grub", _grub),
-        ("systemd-boot", _systemd_boot),
+        *(reversed(both) if esp.first.program == "systemd-boot" else both),
         ("grub-legacy", _legacy),
         ("extlinux", _extlinux),
         ("lilo", lambda root, esp: _menu(root, LILO, bootmenu.lilo)),

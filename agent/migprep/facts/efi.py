@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts import nvram
-from migprep.facts.block import Block
+from migprep.facts import loaders, nvram
+from migprep.facts.block import Block, BlockDevice
+from migprep.facts.loaders import Loader
+from migprep.facts.mounts import Mounts
 from migprep.model import Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -20,8 +22,8 @@ ESPS = ("/boot/efi", "/efi", "/boot")
 FALLBACK = {"x86_64": "x64", "i686": "x64", "aarch64": "aa64", "riscv64": "riscv64"}
 #: Folders of loaders that find their menu wherever they are started from: its place is written into them.
 MOVABLE = ("debian", "ubuntu", "systemd")
-#: Where a capture keeps what a loader says of itself, instead of the loader.
-NAMES = "/migprep/loaders"
+#: What shim starts beside it, and what it starts when that is there too: names of today, SUSE's, Red Hat 7's.
+SECONDS, HELPERS = ("grub{}.efi", "grub.efi"), ("fb{}.efi", "fallback.efi")
 
 
 class Stub(NamedTuple):
@@ -31,6 +33,14 @@ class Stub(NamedTuple):
     line: int
     folder: str  # lower case: debian
     uuid: str
+
+
+class Foreign(NamedTuple):
+    """Where it can be seen that the loader which firmware starts by itself is none of this system's, and why."""
+
+    path: str
+    line: int
+    told: str
 
 
 class Copy(NamedTuple):
@@ -45,12 +55,13 @@ class Esp(NamedTuple):
 
     place: str
     files: dict[str, str]  # or an Unknown: path below EFI in lower case -> path as it is
-    names: dict[str, str]  # what loaders say of themselves: path in lower case -> SBAT text, "" for none
+    loaders: dict[str, Loader]  # path below EFI in lower case -> what the loader tells
     menus: tuple[str, ...]  # grub.cfg of GRUB 2 that hold a menu, or lead to one (then that one)
     legacy_menus: tuple[str, ...]
     stubs: tuple[Stub, ...]
     used: str  # folder of the loader that started this machine, lower case; "" when it cannot be told
     machine: str
+    dead_end: str = ""  # why the fallback loader, which is there, starts nothing; "" when nothing speaks against it
 
     @property
     def fallback(self) -> str:
@@ -63,20 +74,26 @@ class Esp(NamedTuple):
         return self.fallback[len("EFI/") :].lower() in self.files
 
     @property
-    def dead_end(self) -> str:
-        """Why the fallback loader, which is there, starts nothing; "" when nothing speaks against it.
+    def arch(self) -> str:
+        """How names of loaders tell the architecture: x64."""
+        return FALLBACK.get(self.machine, "x64")
 
-        shim in EFI/BOOT starts fbx64.efi where that lies beside it, else grubx64.efi beside it; the former
-        starts what a BOOTX64.CSV in another folder names.
-        """
-        name = self.fallback[len("EFI/") :].lower()
-        arch = name[len("boot/boot") : -len(".efi")]
-        if "\nshim," not in self.names.get(name, ""):
-            return ""
-        if f"boot/fb{arch}.efi" in self.files:
-            lists = [one for one in self.files if one.endswith(f"/boot{arch}.csv") and not one.startswith("boot/")]
-            return "" if lists else f"fb{arch}.efi finds no BOOT{arch.upper()}.CSV in any folder"
-        return "" if f"boot/grub{arch}.efi" in self.files else f"no grub{arch}.efi beside it"
+    @property
+    def first(self) -> Loader:
+        """What firmware without boot entries starts."""
+        return self.loaders.get(self.fallback[len("EFI/") :].lower(), loaders.UNKNOWN)
+
+    @property
+    def last(self) -> Loader:
+        """What that comes down to: shim starts the loader beside it, where no helper goes through the folders."""
+        if self.first.program != "shim" or _beside(self.files, HELPERS, self.arch):
+            return self.first
+        return self.loaders.get(_beside(self.files, SECONDS, self.arch), loaders.UNKNOWN)
+
+    @property
+    def lead(self) -> str:
+        """The folder, lower case, that has the menu at the next boot: the fallback loader's, else the one of today."""
+        return self.last.folder or self.used
 
     @property
     def copies(self) -> tuple[Copy, ...]:
@@ -85,12 +102,12 @@ class Esp(NamedTuple):
         shim starts grub<arch>.efi, and mm<arch>.efi for its keys, beside it; GRUB and systemd-boot start alone, and
         bootctl(1) makes that copy too. The loader that firmware starts comes last; nothing is replaced.
         """
-        boot = self.fallback.rpartition("/")[2]
-        arch = boot[len("BOOT") : -len(".EFI")].lower()
+        boot, arch = self.fallback.rpartition("/")[2], self.arch
         shim, grub, keys = (f"{self._starter}/{name}{arch}.efi" for name in ("shim", "grub", "mm"))
         wanted = [(keys, f"mm{arch}.efi"), (grub, f"grub{arch}.efi")]
         if self.has_fallback:
-            wanted = wanted if self.dead_end.startswith("no grub") else []
+            is_alone = self.first.program == "shim" and not _beside(self.files, (*HELPERS, *SECONDS), arch)
+            wanted = wanted if is_alone else []
         elif shim in self.files:
             wanted = [*wanted, (shim, boot)] if grub in self.files else []
         else:
@@ -109,20 +126,20 @@ class Esp(NamedTuple):
         return self.used if self.used in found else found[0] if len(found) == 1 and not self.used else ""
 
     def key(self, path: str) -> str:
-        """A path as `files` and `names` have it: below EFI, in lower case."""
+        """A path as `files` and `loaders` have it: below EFI, in lower case."""
         return "/".join(path.lower().rsplit("/", 2)[1:])
 
     @property
     def stale(self) -> tuple[str, ...]:
         """Loaders in EFI/BOOT of another version than every one of that kind elsewhere, as both say themselves."""
         found = []
-        for name, told in sorted(self.names.items()):
+        for name, told in sorted(self.loaders.items()):
             kin = [
-                of
-                for other, of in self.names.items()
-                if of and not other.startswith("boot/") and _kind(of) == _kind(told)
+                of.sbat
+                for other, of in self.loaders.items()
+                if of.sbat and not other.startswith("boot/") and of.component == told.component
             ]
-            if name.startswith("boot/") and told and kin and told not in kin:
+            if name.startswith("boot/") and told.sbat and kin and told.sbat not in kin:
                 found.append(self.files[name])
         return tuple(found)
 
@@ -133,9 +150,31 @@ class Esp(NamedTuple):
 
     def lost_stubs(self, block: Block) -> tuple[Stub, ...]:
         """Those that look for a file system that no device has; none while one of several leads somewhere."""
-        mine = [one for one in self.stubs if one.folder == self.used] or list(self.stubs)
+        mine = self._leading
         lost = [one for one in mine if not block.reference(f"UUID={one.uuid}").devices]
         return tuple(lost) if len(lost) == len(mine) else ()
+
+    def foreign(self, block: Block, mounts: Mounts) -> tuple[Foreign, ...]:
+        """How the fallback loader starts another system: by what it is, or by the file system of its menu.
+
+        A menu by which this boot began is this system's, whatever is mounted now.
+        """
+        if self.last.program in loaders.FOREIGN:
+            return (Foreign(f"{self.place}/EFI/BOOT", 0, f"is {self.last.program}"),)
+        own = {one.uuid.lower() for place in ("/boot", "/") for one in [_device(block, mounts, place)] if one}
+        told = self.last.folder not in ("", self.used) or self.last.searched
+        return tuple(
+            Foreign(one.path, one.line, f"takes its menu from UUID {one.uuid}, which is another system's")
+            for one in (self._leading if told and own else ())
+            if one.uuid.lower() not in own and block.reference(f"UUID={one.uuid}").devices
+        )
+
+    @property
+    def _leading(self) -> tuple[Stub, ...]:
+        """Those that the next boot goes by, as far as that can be told; all of them where it cannot."""
+        if self.last.searched:
+            return (Stub(f"{self.place}/{self.fallback}", 0, "boot", self.last.searched),)
+        return tuple(one for one in self.stubs if one.folder == self.lead) or self.stubs
 
 
 def partition(root: Root, waiting: frozenset[str]) -> Esp:
@@ -167,69 +206,98 @@ def _empty(place: str, unknown: Unknown, machine: str) -> Esp:
     return Esp(place, gap, {}, (), (), (), "", machine)
 
 
+def _device(block: Block, mounts: Mounts, place: str) -> BlockDevice | None:
+    """The device of the file system at a place."""
+    mount = mounts.over(place)
+    return (block.numbered(mount.number) or next(iter(block.by_name.get(mount.source, ())), None)) if mount else None
+
+
+def _beside(names: dict[str, str], wanted: tuple[str, ...], arch: str) -> str:
+    """The first of `wanted` that lies beside the fallback loader; "" for none."""
+    return next((name for one in wanted for name in [f"boot/{one.format(arch)}"] if name in names), "")
+
+
 def _top(root: Root, place: str) -> str:
     return next((name for name in ("EFI", "efi") if files.is_dir(root, f"{place}/{name}")), "")
 
 
 def _read(root: Root, place: str, names: dict[str, str], machine: str) -> Esp:
     is_uefi = files.is_dir(root, "/sys/firmware/efi")
-    said = {name: _name(root, path) for name, path in names.items() if name.endswith(".efi")} if is_uefi else {}
+    said = {name: loaders.read(root, path) for name, path in names.items() if name.endswith(".efi")} if is_uefi else {}
+    legacy = tuple(path for name, path in sorted(names.items()) if name.endswith(("/grub.conf", "/menu.lst")))
+    esp = Esp(place, names, said, (), legacy, (), nvram.started_from(root) if is_uefi else "", machine)
+    if not is_uefi:
+        return esp
     menus: list[str] = []
     stubs: list[Stub] = []
-    used = nvram.started_from(root) if is_uefi else ""
-    for name in sorted(names, key=lambda one: (not one.startswith(f"{used}/"), one)) if is_uefi else ():
+    for name in sorted(names, key=lambda one: (not one.startswith(f"{esp.lead}/"), one)):
         if name.endswith("/grub.cfg"):
             text = files.text(root, names[name]) or ""
             found = stub(text, names[name], name.rpartition("/")[0])
             stubs += [found] if found else []
             menus += [named for named in [_led_to(text, names[name])] if named]
-    legacy = tuple(path for name, path in sorted(names.items()) if name.endswith(("/grub.conf", "/menu.lst")))
-    return Esp(place, names, said, tuple(dict.fromkeys(menus)), legacy, tuple(stubs), used, machine)
+    esp = esp._replace(menus=tuple(dict.fromkeys(menus)), stubs=tuple(stubs))
+    return esp._replace(dead_end=_dead_end(root, esp)) if esp.has_fallback else esp
 
 
-# sbat,1,SBAT Version,…   shim,4,UEFI shim,shim,1,https://github.com/rhboot/shim
-# grub,4,Free Software Foundation,grub,2.06,…   grub.debian,4,Debian,grub2,2.06-13+deb12u1,…
-def _name(root: Root, path: str) -> str:
-    """What a loader says of itself in its SBAT section (shim's SBAT.md); shim before 15.3 has none, but its name."""
-    from migprep.formats import pe
+def _dead_end(root: Root, esp: Esp) -> str:
+    """Why the fallback loader starts nothing.
 
-    given = files.text(root, f"{NAMES}{path}", 65536)
-    if given is not None:
-        return given
-    with root.open(path) as raw:
-        places = pe.sections(raw.read(4096))
-        if b".sbat" in places:
-            offset, size = places[b".sbat"]
-            raw.seek(offset)
-            return raw.read(min(size, 65536)).rstrip(b"\0").decode("utf-8", "surrogateescape")
-        if not places or b"mods" in places:  # GRUB's modules
-            return ""
-        raw.seek(0)
-        return "\nshim,0" if b"UEFI SHIM" in raw.read(4 << 20) else ""
+    shim starts its helper where that lies beside it, else GRUB beside it; the helper starts what a BOOTX64.CSV or
+    BOOT.CSV in another folder names (shim: README.fallback).
+    """
+    if esp.first.program == "shim":
+        helper = _beside(esp.files, HELPERS, esp.arch)
+        if helper:
+            lists = (f"/boot{esp.arch}.csv", "/boot.csv")
+            found = any(one.endswith(lists) and not one.startswith("boot/") for one in esp.files)
+            name = helper.rpartition("/")[2]
+            return "" if found else f"it is shim, and {name} finds no BOOT{esp.arch.upper()}.CSV in any folder"
+        if not _beside(esp.files, SECONDS, esp.arch):
+            return f"it is shim, with no grub{esp.arch}.efi beside it"
+    last = esp.last
+    if last.program == "grub" and not _has_menu(root, esp, last):
+        return f"GRUB looks for its menu in {last.prefix}, and no grub.cfg is there"
+    if last.program == "systemd-boot" and not _has_entries(root, esp):
+        return "systemd-boot finds no entry and no unified kernel image"
+    if last.program == loaders.SHELL and not files.exists(root, f"{esp.place}/startup.nsh"):
+        return "it is the UEFI shell, and there is no startup.nsh"
+    return ""
 
 
-def _kind(told: str) -> str:
-    """The program that an SBAT text names after its own first line: shim, grub, systemd-boot."""
-    return told.partition("\n")[2].partition(",")[0]
+def _has_menu(root: Root, esp: Esp, grub: Loader) -> bool:
+    """Whether a menu is where GRUB looks; a folder without a device is one of the partition it was started from.
+
+    Red Hat's and Debian's also look where the loader itself lies.
+    """
+    if not grub.prefix.startswith("/") or grub.decides or "boot/grub.cfg" in esp.files:
+        return True
+    if grub.folder:
+        return f"{grub.folder}/grub.cfg" in esp.files
+    return files.exists(root, f"{esp.place}{grub.prefix}/grub.cfg")
+
+
+def _has_entries(root: Root, esp: Esp) -> bool:
+    """Whether systemd-boot has something to show; /boot may be the partition that it also looks at."""
+    images = any(one.startswith("linux/") and one.endswith(".efi") for one in esp.files)
+    return images or any(root.names(f"{place}/loader/entries") for place in dict.fromkeys((esp.place, "/boot")))
 
 
 def named(facts: Facts) -> dict[str, bytes]:
-    """What the loaders say of themselves, for a capture."""
+    """What the loaders tell, for a capture."""
     loader = facts.bootloader
     if isinstance(loader, Unknown) or isinstance(loader.esp.files, Unknown):
         return {}
     esp = loader.esp
-    return {f"{NAMES}{esp.files[name]}": told.encode("utf-8", "surrogateescape") for name, told in esp.names.items()}
-
-
-# search.fs_uuid 6c1d0f4e-… root hd0,gpt2            (Debian, Ubuntu)
-# search --no-floppy --root-dev-only --fs-uuid --set=dev 6c1d0f4e-…     (Red Hat)
-SEARCH = r"(?m)^[ \t]*search(?:\.fs_uuid[ \t]+|[ \t][^\n]*--fs-uuid[^\n]*?[ \t])(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f-]{7,})"
+    return {
+        f"{loaders.NAMES}{esp.files[name]}": told.text.encode("utf-8", "surrogateescape")
+        for name, told in esp.loaders.items()
+    }
 
 
 def stub(text: str, path: str, folder: str) -> Stub | None:
     """A menu's text that leads to another one elsewhere; None for one that is a menu itself."""
-    found = re.search(SEARCH, text)
+    found = re.search(loaders.SEARCH, text)
     if not found or not _leads(text):
         return None
     return Stub(path, text.count("\n", 0, found.start()) + 1, folder, found.group("uuid"))

@@ -67,8 +67,7 @@ def version_of(path: str) -> str:
 def started_by_itself(root: Root, esp: Esp) -> Unified | None:
     """The image that lies where firmware without boot entries looks for a loader; None for a loader, or nothing."""
     name = esp.fallback[len("EFI/") :].lower()
-    told = esp.names.get(name, "")
-    if not files.is_dir(root, "/sys/firmware/efi") or "\nshim," in told or "\ngrub," in told:
+    if not files.is_dir(root, "/sys/firmware/efi") or esp.first.program in ("shim", "grub"):
         return None
     if not files.exists(root, esp.files[name]):
         return None
