@@ -328,7 +328,7 @@ def test_the_measure_counts_and_the_record_survives(tmp_path: Path) -> None:
 def test_only_what_no_scenario_makes_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
     kept = ["disks/fit-1", "fates/fit-1-kvm-2", "sources/fit-1-3", "trees/bookworm"]
-    gone = ["disks/fit-0", "fates/fit-0-kvm-2", "sources/fit-0-3"]
+    gone = ["disks/fit-0", "fates/fit-0-kvm-2", "sources/fit-0-3", "products/4"]
     for name in kept + gone:
         (tmp_path / name).mkdir(parents=True)
     assert {str(path.relative_to(tmp_path)) for path in cache.prune({"fit-1"})} == set(gone)

@@ -124,10 +124,14 @@ def sweep() -> None:
 
 
 def prune(made: Collection[str]) -> list[Path]:
-    """Remove disks that no scenario makes any more, with their fates and sources; gives back what went."""
+    """Remove disks that no scenario makes any more, with their fates and sources; gives back what went.
+
+    Unpacked products go too: the next run unpacks its own.
+    """
     gone = [path for path in sorted((folder() / "disks").glob("*")) if path.name not in made]
     for kind in ("fates", "sources"):
         gone += [path for path in sorted((folder() / kind).glob("*")) if not path.name.startswith(tuple(made))]
+    gone += sorted((folder() / "products").glob("*"))
     for path in gone:
         discard(path)
     return gone

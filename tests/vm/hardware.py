@@ -7,12 +7,14 @@ from pathlib import Path
 from .scenario import Hardware, Scenario
 
 # Each target as its profile promises it. QEMU has no ENA card: the AWS-like target has NVMe and e1000e;
-# and like AWS it gives the card a new MAC.
+# and like AWS it gives the card a new MAC. The last two are the lab's own, as a site describes its own (targets/).
 _TARGETS = {
     "kvm": Hardware("virtio", "virtio-net", slot=9),
     "kvm-scsi": Hardware("virtio-scsi", "virtio-net", slot=9),
     "aws": Hardware("nvme", "e1000e", cpu="Haswell-noTSX", slot=9, mac="52:54:00:a5:00"),
     "generic": Hardware("sata", "e1000", slot=9),
+    "kvm-bios": Hardware("virtio", "virtio-net", slot=9, firmware="bios"),
+    "kvm-uefi": Hardware("virtio", "virtio-net", slot=9, firmware="uefi"),
 }
 _NICS = {"e1000": "e1000", "e1000e": "e1000e", "virtio-net": "virtio-net-pci"}
 # A watchdog that runs out does nothing: the lab hears of a unit that failed, and a reset would look like a crash.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import subprocess
 import tarfile
@@ -50,10 +51,23 @@ def product(checkout: Path) -> Optional[bytes]:
             for path in sorted((checkout / name).rglob("*")):
                 if path.is_file():
                     _add(tar, f"product/migprep/{name}/{path.relative_to(checkout / name)}", path.read_bytes())
+        for path in sorted((checkout / "tests" / "vm" / "targets").glob("*.yaml")):
+            _add(tar, f"product/migprep/rules/targets/{path.name}", path.read_bytes())
         unit = checkout / "packaging" / "systemd" / "migprep-check.service"
         if unit.is_file():
             _add(tar, f"product/{unit.name}", unit.read_bytes())
     return raw.getvalue()
+
+
+def here(checkout: Path) -> Path:
+    """The product as a guest gets it, for this host's Python: with the lab's own targets."""
+    code = product(checkout) or b""
+
+    def build(half: Path) -> None:
+        with tarfile.open(fileobj=io.BytesIO(code)) as tar:
+            tar.extractall(half)
+
+    return cache.entry("products", hashlib.sha256(code).hexdigest()[:16], build) / "product"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from . import layout, tree
+from . import layout, machine, tree
 from .scenario import Scenario
 
 CHECKOUT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ echo "$? $(($(date +%s%N)-s))" >"$W/code"; set -e
     steps = [_disk(scenario, image, writable=bool(listed)), _told(), run]
     if listed:
         steps.insert(2 if listed == "before" else 3, _LIST)
-    head = f"W={folder}\nCAPTURE={archive}\nexport PYTHONPATH={CHECKOUT / 'agent'} MIGPREP_DEBUG=\n"
+    head = f"W={folder}\nCAPTURE={archive}\nexport PYTHONPATH={machine.here(CHECKOUT)} MIGPREP_DEBUG=\n"
     last = 'umount "$T/migprep"; rmdir "$T/migprep"\n'
     tree.isolated(
         head + "".join(steps) + last, folder, 3600, f"{scenario.name}: {asked.split()[0]} on the mounted disk"

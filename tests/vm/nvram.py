@@ -18,9 +18,9 @@ _KEPT = 7  # non-volatile, boot and runtime access
 _ADDED = 0x3F
 
 
-def prepare(scenario: Scenario, folder: Path, *, on_source: bool) -> Optional[Path]:
-    """Give back the variable store for one boot, or None for a BIOS machine."""
-    if "uefi" not in scenario.loader and scenario.loader != "systemd-boot":
+def prepare(scenario: Scenario, folder: Path, firmware: str, *, on_source: bool) -> Optional[Path]:
+    """Give back the variable store for one boot, or None for a BIOS machine; the loader decides where no firmware does."""
+    if (firmware or _firmware(scenario)) == "bios":
         return None
     template = OVMF / "OVMF_VARS_4M.fd"
     if not template.is_file():
@@ -31,6 +31,10 @@ def prepare(scenario: Scenario, folder: Path, *, on_source: bool) -> Optional[Pa
     path = folder / "nvram"
     path.write_bytes(store)
     return path
+
+
+def _firmware(scenario: Scenario) -> str:
+    return "uefi" if "uefi" in scenario.loader or scenario.loader == "systemd-boot" else "bios"
 
 
 def with_entry(store: bytes, plan: Layout, title: str, loader: str) -> bytes:

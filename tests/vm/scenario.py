@@ -24,7 +24,7 @@ INITRAMFS = ("most", "source", "dracut", "dracut-source")
 DISKS = ("ide", "sata", "virtio", "virtio-scsi", "nvme")
 NICS = ("e1000", "e1000e", "virtio-net")
 DEVICES = ("watchdog", "vmware-svga", "vga", "vmware-board")
-TARGETS = ("kvm", "kvm-scsi", "aws", "generic")
+TARGETS = ("kvm", "kvm-scsi", "aws", "generic", "kvm-bios", "kvm-uefi")
 
 
 class ScenarioError(Exception):
@@ -43,6 +43,7 @@ class Hardware(NamedTuple):
     mac: str = "52:54:00:1a:b0"
     turned: bool = False  # the last card sits in the first slot
     devices: tuple[str, ...] = ()  # what it has besides
+    firmware: str = ""  # the only one it offers; else that of the scenario's loader
 
     @property
     def identity(self) -> str:

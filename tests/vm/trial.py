@@ -78,7 +78,7 @@ def listen(on: Bench, where: str, acts: list[str], images: list[Path], *, keep: 
     made_of = scenario.source if where.startswith("source") else hardware.target(where.split(".")[0], scenario)
     folder = on.work / where
     folder.mkdir(parents=True, exist_ok=True)
-    vars_file = nvram.prepare(scenario, folder, on_source=where.startswith("source"))
+    vars_file = nvram.prepare(scenario, folder, made_of.firmware, on_source=where.startswith("source"))
     handed = machine.cargo(acts, on.product, folder, recipe.late(scenario))
     for attempt in range(1, TRIES + 1):
         boot = machine.boot(made_of, images, handed, folder, nvram=vars_file, keep=keep)._replace(attempts=attempt)
@@ -233,7 +233,7 @@ def captured(source: Source, targets: tuple[str, ...]) -> dict[str, Prediction]:
     argv = [sys.executable, "-m", "migprep", "check", "--root", str(source.archive), "--format", "json"]
     for target in targets:
         argv += ["--target", target]
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "agent"), "MIGPREP_DEBUG": ""}
+    environment = {**os.environ, "PYTHONPATH": str(machine.here(CHECKOUT)), "MIGPREP_DEBUG": ""}
     done = subprocess.run(
         argv, capture_output=True, text=True, errors="replace", check=False, timeout=300, env=environment
     )
