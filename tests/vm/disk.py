@@ -13,6 +13,7 @@ TOOLS = ("mmdebstrap", "unshare", "sfdisk", "mkfs.ext4")
 _BY_LAYOUT = {
     "lvm": "linux.uml",
     "md": "linux.uml",
+    "md-two-disks": "linux.uml",
     "luks-root": "linux.uml",
     "luks-data": "linux.uml",
     "btrfs": "mkfs.btrfs",

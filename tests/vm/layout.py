@@ -87,13 +87,17 @@ def _roles(scenario: Scenario) -> list[tuple[str, int]]:
         roles = [("root", ROOT_MIB + kernels * KERNEL_MIB), ("swap", 64), ("data", 64)]
     elif scenario.layout == "md":
         roles = [("boot", 192), ("stack", ROOT_MIB + 16), ("mirror", ROOT_MIB + 16), ("swap", 64), ("data", 64)]
+    elif (
+        scenario.layout == "md-two-disks"
+    ):  # the whole system is mirrored, /boot too; the second disk has the other half
+        roles = [("stack", ROOT_MIB + 16), ("swap", 64), ("data", 64)]
     elif scenario.layout == "lvm":
         roles = [("boot", 192), ("stack", ROOT_MIB + 192)]
     else:
         roles = [("boot", 192), ("stack", ROOT_MIB + 32), ("swap", 64), ("data", 64)]
     if scenario.loader.startswith("grub-uefi"):
         roles.insert(0, ("esp", 40))
-    if scenario.loader == "systemd-boot":
+    if scenario.loader == "systemd-boot" or scenario.loader.startswith("uefi-unified"):
         roles.insert(0, ("esp", 256))
     return roles
 
@@ -114,6 +118,7 @@ def layout(scenario: Scenario) -> Layout:
         "luks-root": {"root": "/dev/mapper/cryptroot"},
         "luks-data": {"data": "/dev/mapper/cryptdata"},
         "md": {"root": "/dev/md0"},
+        "md-two-disks": {"root": "/dev/md0"},
         "btrfs": {"root": devices.get("stack", "")},
     }
     locked = {"locked": devices.get("stack", devices.get("data", ""))}

@@ -21,6 +21,8 @@ def menu(scenario: Scenario, plan: Layout) -> str:
     """The loader's menu, written by the guest's own grub-mkconfig where it has GRUB."""
     if scenario.loader == "systemd-boot":
         return _systemd_boot()
+    if scenario.loader.startswith("uefi-unified"):
+        return _unified(alone=scenario.loader == "uefi-unified")
     defaults = (
         "printf '%s\\n' GRUB_DEFAULT=0 GRUB_TIMEOUT=1 GRUB_TERMINAL=console 'GRUB_CMDLINE_LINUX_DEFAULT=\"\"' "
         f"""'GRUB_CMDLINE_LINUX="{_arguments(scenario)}"' > "$T/tmp/grub"\n"""
@@ -68,15 +70,35 @@ END
 """
 
 
-def _systemd_boot() -> str:
-    return f"""\
-k=$(cd "$T/boot"; ls vmlinuz-* | tail -1); v=${{k#vmlinuz-}}
-mkdir -p "$W/esp/EFI/systemd" "$W/esp/EFI/BOOT" "$W/esp/loader/entries" "$W/esp/lab/$v"
+_KERNEL = 'k=$(cd "$T/boot"; ls vmlinuz-* | tail -1); v=${k#vmlinuz-}\n'
+_SYSTEMD_BOOT = """\
 cp "$T/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$W/esp/EFI/systemd/"
 cp "$T/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"
+"""
+# What the kernel is told, where no menu of GRUB's says it.
+_TOLD = f"""\
 mkdir -p "$T/etc/kernel"
 test -e "$T/etc/kernel/cmdline" || echo "root=UUID={IDS["root"]} ro {CMDLINE}" > "$T/etc/kernel/cmdline"
-cp "$T/boot/vmlinuz-$v" "$W/esp/lab/$v/linux"; cp "$T/boot/initrd.img-$v" "$W/esp/lab/$v/initrd.img-$v"
+"""
+
+
+def _unified(*, alone: bool) -> str:
+    """Kernel, initramfs and arguments in one file, by dracut: under systemd-boot, or where new firmware looks."""
+    made = f"""\
+{_KERNEL}{_TOLD}chroot "$T" dracut -q --force --uefi --kver "$v" --kernel-image "/boot/vmlinuz-$v" \\
+  --kernel-cmdline "$(cat "$T/etc/kernel/cmdline")" /tmp/unified.efi
+mkdir -p "$W/esp/EFI/systemd" "$W/esp/EFI/BOOT" "$W/esp/EFI/Linux" "$W/esp/loader" "$T/boot/efi"
+"""
+    if alone:
+        return made + 'cp "$T/tmp/unified.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n'
+    made += 'cp "$T/tmp/unified.efi" "$W/esp/EFI/Linux/debian-$v.efi"\n'
+    return made + _SYSTEMD_BOOT + "echo 'timeout 1' > \"$W/esp/loader/loader.conf\"\n"
+
+
+def _systemd_boot() -> str:
+    return f"""\
+{_KERNEL}mkdir -p "$W/esp/EFI/systemd" "$W/esp/EFI/BOOT" "$W/esp/loader/entries" "$W/esp/lab/$v"
+{_SYSTEMD_BOOT}{_TOLD}cp "$T/boot/vmlinuz-$v" "$W/esp/lab/$v/linux"; cp "$T/boot/initrd.img-$v" "$W/esp/lab/$v/initrd.img-$v"
 printf 'timeout 1\\ndefault lab-*\\n' > "$W/esp/loader/loader.conf"
 cat > "$W/esp/loader/entries/lab-$v.conf" <<END
 title Debian GNU/Linux
@@ -91,7 +113,7 @@ mkdir -p "$T/boot/efi"
 
 def code(scenario: Scenario, plan: Layout) -> str:
     """The loader's code, as files on the filesystems."""
-    where = plan.part("boot" if plan.has("boot") else "root")
+    where = plan.part(next(role for role in ("boot", "root", "stack") if plan.has(role)))
     prefix = "/grub" if plan.has("boot") else "/boot/grub"
     if scenario.loader == "grub-bios":
         return f"""\
@@ -101,7 +123,7 @@ mkdir "$W/core"; cp "$T/tmp/core.img" "$T/usr/lib/grub/i386-pc/boot.img" "$W/cor
 """
     if scenario.loader == "extlinux":
         return 'mkdir "$W/core"; cp "$T/usr/lib/EXTLINUX/mbr.bin" "$W/core/boot.img"\n'
-    if scenario.loader == "systemd-boot":
+    if scenario.loader == "systemd-boot" or scenario.loader.startswith("uefi-unified"):
         return ""
     fallback = {
         "grub-uefi": 'mkdir "$W/esp/EFI/BOOT"; cp "$W/esp/EFI/debian/grubx64.efi" "$W/esp/EFI/BOOT/BOOTX64.EFI"\n',

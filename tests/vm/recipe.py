@@ -16,6 +16,10 @@ _DRIVERS = {
 }
 
 
+# Where /boot is on the mirror too, md's mark is at the end of each half: GRUB reads one as the filesystem that it is.
+_MD_FORMATS = {"md": "1.2", "md-two-disks": "1.0"}
+
+
 def recipe(scenario: Scenario) -> str:
     """Everything done to the layers until a bootable disk lies in $W."""
     plan = layout(scenario)
@@ -90,8 +94,9 @@ def _files(scenario: Scenario, plan: Layout) -> str:
         written["etc/keys/lab.key"] = "a key of the boot lab"
         if scenario.layout == "luks-root":
             written["etc/cryptsetup-initramfs/conf-hook"] = "KEYFILE_PATTERN=/etc/keys/*.key\n"
-    if scenario.layout == "md":
-        written["etc/mdadm/mdadm.conf"] = f"HOMEHOST <system>\nARRAY /dev/md0 metadata=1.2 UUID={IDS['md']}\n"
+    if scenario.layout in _MD_FORMATS:
+        form = _MD_FORMATS[scenario.layout]
+        written["etc/mdadm/mdadm.conf"] = f"HOMEHOST <system>\nARRAY /dev/md0 metadata={form} UUID={IDS['md']}\n"
     written.update(dict(scenario.files))
     text = "".join(_write(path, _filled(body, plan)) for path, body in written.items())
     if scenario.layout.startswith("luks"):
@@ -188,6 +193,12 @@ truncate -s 64M "$W/p/more"; mkfs.ext4 -q -F -U {IDS["more"]} -d "$W/data" "$W/p
 truncate -s 68M "$W/more"; printf 'label: dos\\nlabel-id: 0x1ab01ab1\\nstart=2MiB, size=64MiB\\n' | sfdisk -q "$W/more"
 dd status=none if="$W/p/more" of="$W/more" bs=1M seek=2 conv=notrunc,sparse
 """
+    if scenario.layout == "md-two-disks":
+        text += f"""\
+truncate -s {plan.part("stack").mib + 4}M "$W/more"
+printf 'label: dos\\nlabel-id: 0x1ab01ab1\\nstart=2MiB, size={plan.part("stack").mib}MiB\\n' | sfdisk -q "$W/more"
+dd status=none if="$W/p/mirror" of="$W/more" bs=1M seek=2 conv=notrunc,sparse
+"""
     return (
         text
         + loader.sectors(scenario)
@@ -206,8 +217,9 @@ cp -a "$T/." "$W/mnt/@/"; umount "$W/mnt"; rmdir "$W/mnt"
     if scenario.layout == "luks-data":
         made = _natively(plan, "luks-data", "locked", "data", "data", plan.part("data").mib)
         return made + 'mv "$W/p/locked" "$W/p/data"\n'
-    if scenario.layout == "md":
-        return _natively(plan, "md", "stack", "root", "mirror", plan.part("stack").mib)
+    if scenario.layout in _MD_FORMATS:
+        made = _natively(plan, "md", "stack", "root", "mirror", plan.part("stack").mib)
+        return made.replace("--metadata=1.2", f"--metadata={_MD_FORMATS[scenario.layout]}")
     if scenario.layout in ("lvm", "luks-root"):
         return _natively(plan, scenario.layout, "stack", "root", "data", plan.part("stack").mib)
     if scenario.loader == "extlinux":

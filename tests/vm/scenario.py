@@ -9,7 +9,7 @@ import yaml
 
 FOLDER = Path(__file__).parent / "scenarios"
 SUITES = ("bullseye", "bookworm", "trixie")
-LAYOUTS = ("plain", "data-disk", "lvm", "luks-data", "luks-root", "md", "btrfs")
+LAYOUTS = ("plain", "data-disk", "lvm", "luks-data", "luks-root", "md", "md-two-disks", "btrfs")
 LOADERS = (
     "grub-bios",
     "grub-uefi",
@@ -18,6 +18,8 @@ LOADERS = (
     "grub-uefi-shim-alone",
     "extlinux",
     "systemd-boot",
+    "uefi-unified",
+    "uefi-unified-systemd-boot",
 )
 NETWORKS = ("networkd", "ifupdown", "netplan", "networkmanager")
 INITRAMFS = ("most", "source", "dracut", "dracut-source")
@@ -85,6 +87,11 @@ class Scenario(NamedTuple):
     finds: tuple[tuple[str, tuple[str, ...]], ...] = ()
     smoke: bool = False
     fix: str = ""  # more options for the fix: some are done only when asked for
+
+    @property
+    def has_two_disks(self) -> bool:
+        """Whether it has a disk besides the one with its boot loader."""
+        return self.layout in ("data-disk", "md-two-disks")
 
     def expected(self, target: str) -> frozenset[str]:
         """The rules that must fail for this target."""

@@ -19,6 +19,7 @@ EXTRA = {"trixie": ("systemd-cryptsetup",)}
 LAYOUT = {
     "lvm": ("lvm2",),
     "md": ("mdadm",),
+    "md-two-disks": ("mdadm",),
     "luks-data": ("cryptsetup",),
     "luks-root": ("cryptsetup", "cryptsetup-initramfs"),
     "btrfs": ("btrfs-progs",),
@@ -29,6 +30,8 @@ LOADER = {
     "grub-uefi-shim": ("grub-efi-amd64-bin", "efibootmgr", "dosfstools", "shim-signed"),
     "grub-uefi-shim-alone": ("grub-efi-amd64-bin", "efibootmgr", "dosfstools", "shim-signed"),
     "systemd-boot": ("systemd-boot", "efibootmgr", "dosfstools"),
+    "uefi-unified": ("systemd-boot", "binutils", "efibootmgr", "dosfstools"),
+    "uefi-unified-systemd-boot": ("systemd-boot", "binutils", "efibootmgr", "dosfstools"),
     "extlinux": ("extlinux", "syslinux-common"),
 }
 # Drivers no lab machine has; without them a disk is a third as large.

@@ -31,7 +31,7 @@ class Bench(NamedTuple):
     fresh: bool
 
     def images(self, folder: Path) -> list[Path]:
-        names = ["disk", "more"] if self.scenario.layout == "data-disk" else ["disk"]
+        names = ["disk", "more"] if self.scenario.has_two_disks else ["disk"]
         return [folder / name for name in names]
 
     @property
