@@ -56,6 +56,9 @@ if TYPE_CHECKING:
         fstab as fstab,
     )
     from migprep.facts import (
+        goal as goal,
+    )
+    from migprep.facts import (
         identity as identity,
     )
     from migprep.facts import (
@@ -479,6 +482,12 @@ class Facts:
         from migprep.facts import services
 
         return services.probe(self)
+
+    @fact
+    def goal(self) -> goal.Goal:
+        from migprep.facts import goal
+
+        return goal.probe(self)
 
     @fact
     def repositories(self) -> repositories.Repositories:

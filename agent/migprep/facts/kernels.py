@@ -28,6 +28,10 @@ OPTIONS = {
     "xen_netfront": "XEN_NETDEV_FRONTEND", "vmw_pvscsi": "VMWARE_PVSCSI", "vmxnet3": "VMXNET3", "e1000": "E1000",
     "e1000e": "E1000E", "ena": "ENA_ETHERNET", "hv_vmbus": "HYPERV", "hv_storvsc": "HYPERV_STORAGE",
     "hv_netvsc": "HYPERV_NET", "gve": "GVE", "mptspi": "FUSION_SPI",
+    "ext2": "EXT2_FS", "ext3": "EXT3_FS", "ext4": "EXT4_FS", "xfs": "XFS_FS", "btrfs": "BTRFS_FS", "f2fs": "F2FS_FS",
+    "jfs": "JFS_FS", "reiserfs": "REISERFS_FS", "bcachefs": "BCACHEFS_FS", "dm_mod": "BLK_DEV_DM",
+    "dm_crypt": "DM_CRYPT", "raid0": "MD_RAID0", "raid1": "MD_RAID1", "raid10": "MD_RAID10", "raid456": "MD_RAID456",
+    "raid5": "MD_RAID5", "raid6": "MD_RAID6", "linear": "MD_LINEAR",
 }  # fmt: skip
 
 

@@ -10,8 +10,6 @@ from migprep.root import Root, Unreadable
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from migprep.facts import Facts
 
 UNITS = "/etc/systemd/system"
@@ -22,31 +20,11 @@ RUNLEVELS = ("/etc/rc2.d", "/etc/rc3.d", "/etc/rc.d/rc3.d", "/etc/rc.d/rc5.d", "
 STARTED = re.compile(r"S\d\d(.+)$")
 
 
-#: What systemd reaches with no service running, or not at all (systemd.special(7)); and runlevels of that sort.
-STOPS = frozenset({
-    "rescue.target", "emergency.target", "poweroff.target", "halt.target", "reboot.target", "kexec.target",
-    "shutdown.target", "exit.target", "runlevel0.target", "runlevel1.target", "runlevel6.target",
-})  # fmt: skip
-#: What servers and desktops start into.
-GOALS = frozenset({"multi-user.target", "graphical.target", *(f"runlevel{number}.target" for number in range(2, 6))})
-INITTAB = "/etc/inittab"
-
-
-class Goal(NamedTuple):
-    """What the machine was told to start into by default, where that is a shell, a halt, or nothing that there is."""
-
-    path: str
-    line: int
-    text: str
-    fault: str  # as a sentence goes on after "the machine"
-
-
 class Services(NamedTuple):
     """Names without .service, each with the link or file that has it started."""
 
     enabled: dict[str, str]
     bare_metal: frozenset[str]  # those that systemd does not start on a virtual machine
-    stops: tuple[Goal, ...] = ()  # the default goal, where no service is started there
 
     def path(self, *names: str) -> str:
         """What has the first of `names` that is enabled started; "" when none is."""
@@ -79,35 +57,7 @@ def probe(facts: Facts) -> Services:
     for name in own:  # a link to /dev/null switches a unit off
         if name.endswith(".service") and place.link(f"{UNITS}/{name}") == "/dev/null":
             found.pop(name[:-8], None)
-    bare_metal = frozenset(name for name in found if name in PHYSICAL and is_bare_metal(place, name))
-    return Services(found, bare_metal, tuple(_target(place) if by_systemd else _runlevel(place)))
-
-
-# /etc/systemd/system/default.target -> /usr/lib/systemd/system/rescue.target
-def _target(place: Root) -> Iterator[Goal]:
-    path = f"{UNITS}/default.target"
-    link = place.link(path)
-    name = link.rpartition("/")[2] if link else ""
-    if name in STOPS:
-        yield Goal(path, 0, f"-> {link}", f"starts into {name}")
-    elif name and name not in GOALS and (link == "/dev/null" or not _is_unit(place, name)):
-        known = "starts into no target" if link == "/dev/null" else f"starts into {name}, which is no unit here"
-        yield Goal(path, 0, f"-> {link}", known)
-
-
-def _is_unit(place: Root, name: str) -> bool:
-    try:
-        return any(root.exists(place, f"{folder}/{name}") for folder in FOLDERS)
-    except Unreadable:  # a capture that was made without this question
-        return True
-
-
-# id:3:initdefault:
-def _runlevel(place: Root) -> Iterator[Goal]:
-    for number, line in enumerate((root.text(place, INITTAB) or "").split("\n"), 1):
-        parts = line.strip().split(":")
-        if parts[2:3] == ["initdefault"] and parts[0][:1] != "#" and parts[1] in ("0", "1", "6", "s", "S"):
-            yield Goal(INITTAB, number, line.strip(), f"starts into runlevel {parts[1]}")
+    return Services(found, frozenset(name for name in found if name in PHYSICAL and is_bare_metal(place, name)))
 
 
 def has_unit(place: Root, name: str) -> bool:

@@ -156,6 +156,7 @@ class Stacks(NamedTuple):
     root_on_md: bool
     root_on_crypt: bool
     has_old_cache: bool = False  # or an Unknown: a list of device names that LVM of old went by
+    root_drivers: tuple[str, ...] = ()  # modules for the root file system and what it stands on
 
     def shuts_out(self, prefix: str) -> bool:
         """Whether a filter rejects volumes where disks are called `prefix`."""
@@ -270,6 +271,20 @@ def under_root(facts: Facts, block: Block) -> tuple[BlockDevice, ...] | Unknown:
     return block.stack(top) if top else Unknown("the device of the root file system cannot be told")
 
 
+#: Modules without which the kernel mounts no root of that sort, alternatives as ``a|b``.
+FILESYSTEMS = {"ext2": "ext4|ext2", "ext3": "ext4|ext3", "ext4": "ext4", "xfs": "xfs", "btrfs": "btrfs", "f2fs": "f2fs",
+               "jfs": "jfs", "reiserfs": "reiserfs", "bcachefs": "bcachefs"}  # fmt: skip
+LAYERS = {"lvm": "dm_mod", "crypt": "dm_crypt", "dm": "dm_mod", "md": "raid1|raid456|raid10|raid0|raid5|raid6|linear"}
+
+
+def root_drivers(facts: Facts, below: tuple[BlockDevice, ...]) -> tuple[str, ...]:
+    """Modules for the root file system and for what it stands on, disks left out."""
+    mounts = facts.mounts
+    mount = None if isinstance(mounts, Unknown) else mounts.at("/")
+    found = [FILESYSTEMS.get(mount.fstype, "") if mount else "", *(LAYERS.get(one.kind, "") for one in below)]
+    return tuple(dict.fromkeys(one for one in found if one))
+
+
 def probe(facts: Facts) -> Stacks:
     """Read the configuration of LVM and md, and what stands on it."""
     root, block = facts.root, facts.block
@@ -284,10 +299,11 @@ def probe(facts: Facts) -> Stacks:
     # A detail that cannot be told must not hide what decides a boot.
     cached: bool = guarded(lambda: files.exists(root, OLD_CACHE), OLD_CACHE)  # type: ignore[assignment]
     if isinstance(block, Unknown):
-        return Stacks(filters(lvm, block), entries, tuple(listed), block, block, block, block, cached)  # type: ignore[arg-type]
+        return Stacks(filters(lvm, block), entries, tuple(listed), *(block,) * 4, cached, block)  # type: ignore[arg-type]
     members = tuple(one for one in block.devices if one.fstype == "linux_raid_member")
     below = under_root(facts, block)
+    drivers = below if isinstance(below, Unknown) else root_drivers(facts, below)
     on_lvm = below if isinstance(below, Unknown) else any(one.kind == "lvm" for one in below)
     on_md = below if isinstance(below, Unknown) else any(one.kind == "md" for one in below)
     on_crypt = below if isinstance(below, Unknown) else any(one.kind == "crypt" for one in below)
-    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, on_lvm, on_md, on_crypt, cached)  # type: ignore[arg-type]
+    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, on_lvm, on_md, on_crypt, cached, drivers)  # type: ignore[arg-type]
