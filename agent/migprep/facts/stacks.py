@@ -306,4 +306,5 @@ def probe(facts: Facts) -> Stacks:
     on_lvm = below if isinstance(below, Unknown) else any(one.kind == "lvm" for one in below)
     on_md = below if isinstance(below, Unknown) else any(one.kind == "md" for one in below)
     on_crypt = below if isinstance(below, Unknown) else any(one.kind == "crypt" for one in below)
-    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, on_lvm, on_md, on_crypt, cached, drivers)  # type: ignore[arg-type]
+    told = (on_lvm, on_md, on_crypt, cached, drivers)
+    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, *told)  # type: ignore[arg-type]
