@@ -85,7 +85,9 @@ def test_the_kernel_of_the_image_that_boots_is_the_one_that_is_judged() -> None:
     facts = Facts(place)
     assert [one.version for one in facts.kernels.next] == ["6.1.0"]
     assert [one.path for one in facts.initramfs.next] == [f"{LINUX}/a.efi"]
-    assert [(one.path, one.observed) for one in facts.arguments.deciding] == [(f"{LINUX}/a.efi", "root=/dev/sda1")]
+    (told,) = facts.arguments.deciding
+    assert (told.path, told.observed, told.candidate) == (f"{LINUX}/a.efi", "root=/dev/sda1", "")
+    assert told.expected == "an image made anew with root= with a UUID or label of the device"
 
 
 def test_an_image_where_new_firmware_looks_starts_whatever_else_is_there() -> None:

@@ -120,9 +120,14 @@ class Argument(NamedTuple):
         return self.store == "menu" and self.is_default
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether it is inside a unified kernel image, which is made anew and not edited."""
+        return self.path.lower().endswith(".efi")
+
+    @property
     def candidate(self) -> str:
         """How to name the device instead; the kernel alone, without an initramfs, finds no filesystem UUID."""
-        if isinstance(self.device.devices, Unknown) or self.path.lower().endswith(".efi"):  # sealed in a unified image
+        if isinstance(self.device.devices, Unknown) or self.is_sealed:
             return ""
         if not self.has_initrd and self.store == "menu" and len(self.device.devices) == 1:
             partuuid = self.device.devices[0].partuuid
@@ -132,7 +137,10 @@ class Argument(NamedTuple):
     @property
     def expected(self) -> str:
         """What should stand there."""
-        return f"{self.key}={self.candidate}" if self.candidate else f"{self.key}= with a UUID or label of the device"
+        known = not isinstance(self.device.devices, Unknown)
+        wanted = self.candidate or (self.device.candidate if known and self.is_sealed else "")
+        told = f"{self.key}={wanted}" if wanted else f"{self.key}= with a UUID or label of the device"
+        return f"an image made anew with {told}" if self.is_sealed else told
 
 
 class Store(NamedTuple):
