@@ -59,6 +59,9 @@ if TYPE_CHECKING:
         goal as goal,
     )
     from migprep.facts import (
+        groups as groups,
+    )
+    from migprep.facts import (
         identity as identity,
     )
     from migprep.facts import (
@@ -358,6 +361,12 @@ class Facts:
         from migprep.facts import stacks
 
         return stacks.probe(self)
+
+    @fact
+    def groups(self) -> groups.Groups:
+        from migprep.facts import groups
+
+        return groups.probe(self)
 
     @fact
     def storage(self) -> storage.Storage:
