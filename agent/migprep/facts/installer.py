@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from migprep.facts import Facts
 
 DEBCONF = "/var/cache/debconf/config.dat"
+#: What SUSE's update-bootloader gives to grub2-install: a device, or a word (mbr, activate) a line.
+SUSE = "/etc/default/grub_installdevice"
 #: Bytes that debconf's database may have; the largest seen is 3 MB.
 LIMIT = 16 << 20
 MAPS = ("/boot/grub/device.map", "/boot/grub2/device.map")
@@ -52,20 +54,20 @@ class DiskRule(NamedTuple):
 
 
 class Installer(NamedTuple):
-    """Texts for the future: GRUB's disks of Debian's debconf, device.map; and udev's rules for disks."""
+    """Texts for the future: the disks of GRUB's installer, device.map; and udev's rules for disks."""
 
-    debconf: tuple[Place, ...]
+    disks: tuple[Place, ...]
     maps: tuple[Place, ...]
     disk_rules: tuple[DiskRule, ...]
 
 
 def probe(facts: Facts) -> Installer:
-    """Read debconf's answer, device.map and the udev rules below /etc."""
+    """Read debconf's answer or SUSE's list, device.map and the udev rules below /etc."""
     root = facts.root
     if not files.is_dir(root, "/etc"):
         raise Undetermined("no /etc")
     debconf = _debconf(facts) if files.is_dir(root, "/boot/grub/i386-pc") else ()
-    return Installer(tuple(debconf), tuple(_maps(facts)), tuple(_disk_rules(root)))
+    return Installer((*debconf, *_listed(facts)), tuple(_maps(facts)), tuple(_disk_rules(root)))
 
 
 def _reference(facts: Facts, spec: str) -> Reference:
@@ -85,6 +87,14 @@ def _debconf(facts: Facts) -> Iterator[Place]:
     for spec in found.group(1).split(",") if found else ():
         if spec.strip().startswith("/dev/"):
             yield Place(DEBCONF, text.count("\n", 0, at) + 1, spec.strip(), _reference(facts, spec.strip()))
+
+
+# /dev/disk/by-id/ata-QEMU_HARDDISK_QM00001
+# activate
+def _listed(facts: Facts) -> Iterator[Place]:
+    for number, line in enumerate((files.text(facts.root, SUSE) or "").split("\n"), 1):
+        if line.startswith("/dev/"):
+            yield Place(SUSE, number, line.strip(), _reference(facts, line.strip()))
 
 
 # (hd0)	/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001
