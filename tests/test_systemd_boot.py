@@ -108,6 +108,24 @@ def test_the_entries_of_systemd_boot_count_where_new_firmware_starts_it() -> Non
     assert Facts(machine(**{**grub, **NEW})).bootloader.kind == "grub"
 
 
+@pytest.mark.parametrize(("kernel", "version"), [
+    (b"MZ" + bytes(0x200) + b"HdrS" + bytes(8) + b"\x20\0" + bytes(16) + b"6.10.0 (somebody@somewhere) #1 SMP\0more", "6.10.0"),
+    (b"MZ" + bytes(0x200) + b"HdrS" + bytes(8) + b"\0\0" + b"6.10.0", ""),
+    (b"MZ" + bytes(0x300), ""),
+    (b"kernel", ""),
+])  # fmt: skip
+def test_the_kernel_inside_tells_its_version_where_nothing_else_does(kernel: bytes, version: str) -> None:
+    """As dracut makes the image, which writes no .uname."""
+    image = executable((b".sbat", b"sbat,1,x\nsystemd,1,The systemd Developers\n"), (b".cmdline", b"root=UUID=1"), (b".linux", kernel), (b".initrd", b""))
+    place = machine(**{"/boot/efi/EFI/BOOT/BOOTX64.EFI": image, "/sys/firmware/efi/fw_platform_size": b"64\n",
+                       "/boot/initrd.img-6.10.0": b"", "/boot/vmlinuz-6.10.0": b""})  # fmt: skip
+    facts = Facts(place)
+    assert (facts.bootloader.kind, facts.bootloader.esp.dead_end) == ("unified-image", "")
+    assert facts.bootloader.entries[0].entry.version == version
+    if version:
+        assert [one.path for one in facts.initramfs.next] == ["/boot/efi/EFI/BOOT/BOOTX64.EFI"]
+
+
 def test_an_image_that_only_the_old_firmware_starts_is_no_fallback() -> None:
     """An entry in its memory points straight to the image."""
     variable = "/sys/firmware/efi/efivars/%s-8be4df61-93ca-11d2-aa0d-00e098032b8c"

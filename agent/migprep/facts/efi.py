@@ -137,7 +137,7 @@ class Esp(NamedTuple):
             kin = [
                 of.sbat
                 for other, of in self.loaders.items()
-                if of.sbat and not other.startswith("boot/") and of.component == told.component
+                if of.sbat and not other.startswith("boot/") and of.program == told.program
             ]
             if name.startswith("boot/") and told.sbat and kin and told.sbat not in kin:
                 found.append(self.files[name])

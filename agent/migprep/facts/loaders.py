@@ -15,7 +15,7 @@ NAMES = "/migprep/loaders"
 SEARCHED = 4 << 20
 #: Programs by the first component of an SBAT text, where the two differ.
 COMPONENTS = {"systemd": "systemd-boot", "memtest86+": "Memtest86+", "refind": "rEFInd", "ipxe": "iPXE"}
-WINDOWS, SHELL = "Windows Boot Manager", "the UEFI shell"
+WINDOWS, SHELL, UNIFIED = "Windows Boot Manager", "the UEFI shell", "a unified kernel image"
 #: Programs that start nothing of this system, whatever else is there.
 FOREIGN = frozenset({WINDOWS, "Memtest86+", "MemTest86"})
 
@@ -102,6 +102,8 @@ def read(root: Root, path: str) -> Loader:
     with root.open(path) as raw:
         places = pe.sections(raw.read(4096))
         sbat = _section(raw, places[b".sbat"]) if b".sbat" in places else ""
+        if b".linux" in places:  # what starts the kernel inside is systemd's too, and says so
+            return Loader(sbat, UNIFIED)
         if b"mods" in places:
             prefix, script = grubcore.told(raw, places[b"mods"][0])
             return Loader(sbat, "" if sbat else "grub", prefix, "\n".join(filter(None, script.split("\n"))))
