@@ -49,6 +49,7 @@ KNOWN = frozenset({
     "/etc/fstab", "/etc/crypttab", "/etc/mtab", "/etc/default/grub", "/etc/sysconfig/grub", "/etc/mdadm.conf",
     "/etc/mdadm/mdadm.conf", "/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf", "/etc/multipath.conf", "/etc/blkid.tab",
     "/etc/sysconfig/bootloader", "/etc/default/grub_installdevice", "/etc/lilo.conf", "/etc/mke2fs.conf",
+    "/etc/kernel/cmdline",
 })  # fmt: skip
 
 #: What a text must hold to name a disk. It begins with a literal, for which `re` looks as fast as `in` does.

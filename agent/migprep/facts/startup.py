@@ -50,7 +50,7 @@ UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
 #: Read by facts of their own (kernel arguments, network), or shipped by packages and full of patterns.
 OTHERS = frozenset({
     "/etc/default/grub", "/etc/default/grub.ucf-dist", "/etc/sysconfig/grub", "/etc/sysconfig/bootloader",
-    "/etc/default/grub_installdevice",
+    "/etc/default/grub_installdevice", "/etc/kernel/cmdline",
     "/etc/initramfs-tools/conf.d/resume", "/etc/initramfs-tools/initramfs.conf",
     "/etc/grub.d/00_header", "/etc/grub.d/10_linux", "/etc/grub.d/20_linux_xen", "/etc/grub.d/30_os-prober",
     "/etc/grub.d/README", "/etc/rc.d/rc.sysinit", "/etc/init.d/README", "/etc/init.d/skeleton",
