@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.test_systemd_boot import uki
 
 from migprep import actions, images, menus
 from migprep.builds import Build
@@ -71,8 +72,13 @@ def test_kdump_and_rescue_images_are_left_alone(tmp_path: Path) -> None:
     assert "no initramfs" in unable("initramfs", Tree(str(tmp_path)))
 
 
-def test_a_unified_kernel_image_is_not_ours_to_make() -> None:
-    place = machine("/boot/efi/EFI/Linux/debian-6.1.efi", "dracut", **{"/usr/bin/dracut": b""})
+@pytest.mark.parametrize("path", ["Linux/debian-6.1.efi", "Linux/DEBIAN-6.1.EFI", "BOOT/BOOTX64.EFI"])
+def test_a_unified_kernel_image_is_not_ours_to_make(path: str) -> None:
+    """Least of all with the initramfs alone put in its place."""
+    place = machine(f"/boot/efi/EFI/{path}", "dracut", **{
+        "/usr/bin/dracut": b"", "/sys/firmware/efi/fw_platform_size": b"64\n", f"/boot/efi/EFI/{path}": uki("6.1"),
+    })  # fmt: skip
+    assert Facts(place).initramfs.next[0].path == f"/boot/efi/EFI/{path}"
     assert "is a unified kernel image" in unable("initramfs", place)
 
 

@@ -47,7 +47,7 @@ def images(facts: Facts, tools: Has) -> tuple[Image, ...]:
     found: dict[str, Image] = {}
     for boot in () if isinstance(known, Unknown) else known.boots:
         name = boot.path.rpartition("/")[2]
-        if boot.path and not name.endswith(".efi") and "rescue" not in name and "kdump" not in name:
+        if boot.path and not boot.is_unified and "rescue" not in name and "kdump" not in name:
             path = root.real(facts.root, boot.path)
             made = "" if isinstance(boot.image, Unknown) else boot.image.tool
             found.setdefault(path, Image(boot.kernel, path, _tool(made, facts, tools), boot.image))
@@ -78,7 +78,7 @@ def _is_poor(image: Image, names: tuple[str, ...]) -> bool:
 def _refuse(facts: Facts, tools: Has) -> None:
     """Say why there is no image to make; a machine without any tool boots without one."""
     known = facts.initramfs
-    unified = [] if isinstance(known, Unknown) else [one.path for one in known.boots if one.path.endswith(".efi")]
+    unified = [] if isinstance(known, Unknown) else [one.path for one in known.boots if one.is_unified]
     if unified:
         raise ActionError(f"{unified[0]} is a unified kernel image, which only the way it was made can make anew")
     if any(map(tools, COMMANDS.values())):

@@ -115,6 +115,11 @@ class Boot(NamedTuple):
         return self.image.has_splash
 
     @property
+    def is_unified(self) -> bool:
+        """Whether it is part of a unified kernel image, which no tool makes anew by itself."""
+        return self.path.lower().endswith(".efi")
+
+    @property
     def where(self) -> str:
         """The file to look at."""
         return self.path or self.kernel.image or self.kernel.path
@@ -233,7 +238,7 @@ def _absent(root: Root) -> tuple[DracutModule, ...]:
 def _room(root: Root, boots: tuple[Boot, ...]) -> Room:
     from migprep.facts import observed
 
-    found = [root.stat(one.path) for one in boots if one.path and not one.path.endswith(".efi")]
+    found = [root.stat(one.path) for one in boots if one.path and not one.is_unified]
     try:
         told = observed.observed(root, "room")
         return Room(int(told["bytes"]), int(told["files"]), max((one.size for one in found if one), default=0))
@@ -307,7 +312,7 @@ def _unified(root: Root, version: str) -> str:
 
     for folder in ("/boot/efi/EFI/Linux", "/boot/EFI/Linux", "/efi/EFI/Linux"):
         for name in root.names(folder):
-            if name.endswith(".efi") and version_of(name) == version:
+            if name.lower().endswith(".efi") and version_of(name) == version:
                 return f"{folder}/{name}"
     return ""
 
