@@ -26,6 +26,7 @@ from migprep.facts import (
     resolver,
     selection,
     udev,
+    udev_rules,
 )
 from migprep.model import MigprepError, Unknown
 from migprep.report import document
@@ -288,9 +289,9 @@ def test_systemd_of_every_distribution_tells_its_version() -> None:
 
 def test_rules_split_over_lines_and_their_removal() -> None:
     text = '# c\nSUBSYSTEM=="net", \\\n  ATTR{address}=="52:54:00:1a:b0:01", NAME="eth0"\nKERNEL=="sda"\n'
-    rules = udev.parse(text, "/x")
+    rules = udev_rules.parse(text, "/x")
     assert [(rule.line, rule.name) for rule in rules] == [(2, "eth0"), (4, "")]
-    empty = udev.Udev((), (), (), (), 0)
+    empty = udev.Udev((), (), (), (), (), 0)
     assert empty.without(text, rules[:1]) == '# c\nKERNEL=="sda"\n'
     assert empty.without(text, ()) == text
 
@@ -320,7 +321,7 @@ READERS = {
     "networkd": net_networkd.parse,
     "teamd": net_teamd.parse,
     "openvswitch": net_ovs.parse,
-    "udev-net-rules": udev.parse,
+    "udev-net-rules": udev_rules.parse,
     "resolv": lambda text, path: resolver.parse(text),
 }
 

@@ -1,14 +1,12 @@
-"""Where GRUB's installer would write the next time, and which disk rules name by their hardware."""
+"""Where GRUB's installer would write the next time."""
 
 from __future__ import annotations
 
 import re
 
 from migprep import root as files
-from migprep.facts import udev
 from migprep.facts.block import Reference, unresolved
 from migprep.model import Undetermined, Unknown
-from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ SUSE = "/etc/default/grub_installdevice"
 #: Bytes that debconf's database may have; the largest seen is 3 MB.
 LIMIT = 16 << 20
 MAPS = ("/boot/grub/device.map", "/boot/grub2/device.map")
-RULES = ("/etc/udev/rules.d", "/run/udev/rules.d")
 
 
 class Place(NamedTuple):
@@ -39,35 +36,20 @@ class Place(NamedTuple):
         return not self.device.devices
 
 
-class DiskRule(NamedTuple):
-    """A udev rule of the administrator that knows a disk by what its hardware tells."""
-
-    path: str
-    line: int
-    text: str
-    asked: str  # what it asks of the hardware
-
-    @property
-    def subject(self) -> str:
-        """Stable while lines move: the file, and what is asked."""
-        return f"{self.path}: {self.asked}"
-
-
 class Installer(NamedTuple):
-    """Texts for the future: the disks of GRUB's installer, device.map; and udev's rules for disks."""
+    """Texts for the future: the disks of GRUB's installer, and device.map."""
 
     disks: tuple[Place, ...]
     maps: tuple[Place, ...]
-    disk_rules: tuple[DiskRule, ...]
 
 
 def probe(facts: Facts) -> Installer:
-    """Read debconf's answer or SUSE's list, device.map and the udev rules below /etc."""
+    """Read debconf's answer or SUSE's list, and device.map."""
     root = facts.root
     if not files.is_dir(root, "/etc"):
         raise Undetermined("no /etc")
     debconf = _debconf(facts) if files.is_dir(root, "/boot/grub/i386-pc") else ()
-    return Installer((*debconf, *_listed(facts)), tuple(_maps(facts)), tuple(_disk_rules(root)))
+    return Installer((*debconf, *_listed(facts)), tuple(_maps(facts)))
 
 
 def _reference(facts: Facts, spec: str) -> Reference:
@@ -104,21 +86,3 @@ def _maps(facts: Facts) -> Iterator[Place]:
             words = line.split()
             if len(words) > 1 and words[0].startswith("(") and words[1].startswith("/dev/"):
                 yield Place(path, number, line.strip(), _reference(facts, words[1]))
-
-
-# KERNEL=="sd?1", SUBSYSTEM=="block", PROGRAM=="/usr/lib/udev/scsi_id -g -u -d /dev/$parent", RESULT=="36000c29…", …
-# ENV{ID_SERIAL}=="0QEMU_QEMU_HARDDISK_drive1", SYMLINK+="oracleasm/data1", OWNER="grid"
-ABOUT = re.compile(r"SUBSYSTEMS?==\"(?:block|scsi)\"|KERNEL==\"(?:sd|dm-|vd|xvd|hd|nvme|\[?sv)|scsi_id|oracleasm|asm")
-
-
-def _disk_rules(root: Root) -> Iterator[DiskRule]:
-    for folder in RULES:
-        for name in root.names(folder):
-            path = f"{folder}/{name}"
-            if not name.endswith(".rules") or "persistent-net" in name or "persistent-cd" in name:
-                continue
-            for rule in udev.parse(files.text(root, path) or "", path):
-                told = (f'{one.key}{one.operator}"{one.value}"' for one in rule.tokens)
-                asked = ", ".join(one for one in told if udev.HARDWARE.match(one))
-                if asked and ABOUT.search(rule.raw):
-                    yield DiskRule(path, rule.line, rule.raw.strip().replace("\\\n", " "), asked)

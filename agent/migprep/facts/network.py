@@ -23,7 +23,8 @@ from migprep.facts.interfaces import Interface, Interfaces
 from migprep.facts.modprobe import Line
 from migprep.facts.pins import BY_PLACE, SlotName, Target
 from migprep.facts.selection import with_macs
-from migprep.facts.udev import Rule, Udev
+from migprep.facts.udev import Udev
+from migprep.facts.udev_rules import Rule
 from migprep.formats.stanzas import split
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root

@@ -9,7 +9,8 @@ from migprep.facts import conditions, net_ifcfg
 from migprep.facts.conditions import Condition
 from migprep.facts.configuration import Configuration
 from migprep.facts.interfaces import Interface, Interfaces
-from migprep.facts.udev import Udev, with_address
+from migprep.facts.udev import Udev
+from migprep.facts.udev_rules import with_address
 from migprep.root import Root
 from migprep.typed import NamedTuple, Protocol
 

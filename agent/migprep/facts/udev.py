@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 from migprep import root
 from migprep.facts import conditions, selection
 from migprep.facts.conditions import Condition
 from migprep.facts.selection import Selection, Traits
+from migprep.facts.udev_rules import Rule, parse
 from migprep.formats import ini
 from migprep.formats.stanzas import split
+from migprep.model import Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -20,163 +21,6 @@ if TYPE_CHECKING:
 
 #: Folders of configuration, the first one wins (udev(7), systemd.link(5)).
 PREFIXES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-
-# SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="52:54:00:1a:b0:01", NAME="eth0"
-# SUBSYSTEM=="net", ACTION=="add", KERNELS=="0000:02:01.0", ATTR{type}=="1", KERNEL=="eth*", NAME="eth1"
-TOKEN = re.compile(r'([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*[ei]?"((?:[^"\\]|\\.)*)"')
-
-#: Keys that tie a rule to the place of a card: the bus address, the sysfs path, udev's path.
-PLACES = frozenset(
-    {"KERNELS", "ID", "DEVPATH", "ENV{ID_PATH}", "ENV{ID_PATH_TAG}", "ENV{ID_NET_NAME_SLOT}", "ENV{ID_NET_NAME_PATH}"}
-)
-
-#: What ties a rule to one disk, its maker or its way to the machine: none of it is on the target.
-HARDWARE = re.compile(
-    r"(?:ENV\{(?:ID_SERIAL(?:_SHORT)?|ID_PATH|ID_WWN\w*|ID_SCSI_SERIAL|ID_MODEL)\}|RESULT|ATTRS?\{(?:serial|model|wwid)\}"
-    r"|KERNELS)[ \t]*==[ \t]*\"(?!\"|\*\"|\?\*\")"
-)
-# SYMLINK+="oracleasm/data%n"   SYMLINK+="$env{ID_NAME}"
-SUBSTITUTION = re.compile(r"%n|\$number|%[a-zA-Z](?:\{[^}]*\})?|\$[a-z]+(?:\{[^}]*\})?")
-
-
-class Token(NamedTuple):
-    """One comparison or assignment; `key` is ``ATTR{address}`` or ``NAME``."""
-
-    key: str
-    operator: str
-    value: str
-
-
-class Rule(NamedTuple):
-    """One rule of a file; `raw` is its logical line with its end."""
-
-    path: str
-    line: int
-    raw: str
-    tokens: tuple[Token, ...]
-
-    def asked(self, *keys: str) -> tuple[str, ...]:
-        """Values that one of `keys` is compared with."""
-        return tuple(token.value for token in self.tokens if token.key in keys and token.operator == "==")
-
-    @property
-    def is_net(self) -> bool:
-        """Whether it can be about network devices."""
-        return all("net" in one.split("|") for one in self.asked("SUBSYSTEM", "SUBSYSTEMS"))
-
-    @property
-    def name(self) -> str:
-        """The name that it gives, "" when it gives none or a computed one."""
-        for token in self.tokens:
-            if token.key == "NAME" and token.operator in ("=", ":="):
-                return "" if "$" in token.value or "%" in token.value else token.value
-        return ""
-
-    @property
-    def macs(self) -> tuple[str, ...]:
-        """The addresses of which it asks for one, in the kernel's form."""
-        asked = self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")[:1]
-        return tuple(filter(None, (selection.mac(word) for value in asked for word in value.split("|"))))
-
-    @property
-    def mac(self) -> str:
-        """The first address that it asks for; "" for none."""
-        return next(iter(self.macs), "")
-
-    @property
-    def is_slot_bound(self) -> bool:
-        """Whether it asks for the place of the card."""
-        return any(t.key in PLACES and t.operator == "==" and t.value.strip("*?") for t in self.tokens)
-
-    @property
-    def place(self) -> str:
-        """The place it asks for, as written."""
-        return ", ".join(f'{t.key}=="{t.value}"' for t in self.tokens if t.key in PLACES and t.operator == "==")
-
-    @property
-    def drivers(self) -> tuple[str, ...]:
-        """Drivers that it asks for; () when any will do."""
-        asked = self.asked("DRIVERS", "DRIVER", "ENV{ID_NET_DRIVER}")
-        return tuple(word for one in asked for word in one.split("|") if word.strip("?*"))
-
-    @property
-    def is_by_hardware(self) -> bool:
-        """Whether it asks for a serial number, a model or a place."""
-        return bool(HARDWARE.search(self.raw))
-
-    def makes(self, link: str) -> bool:
-        """Whether it gives a disk this name below /dev."""
-        given = (t.value for t in self.tokens if t.key in ("SYMLINK", "NAME") and t.operator in ("=", "+=", ":="))
-        return any(_pattern(name).fullmatch(link) for value in given for name in value.split())
-
-    def takes(self, drivers: Iterable[str]) -> bool:
-        """Whether it holds for a card with one of `drivers` (each ``a`` or ``a|b``)."""
-        return Selection(drivers=self.drivers).allows_driver(drivers)
-
-    def means(self, device: Traits) -> bool:
-        """Whether it names `device` by its address now; udev compares addresses letter by letter."""
-        addresses = self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")
-        return bool(addresses) and all(
-            any(_fits(value, have) for have in (device.mac, device.permanent_mac) if have) for value in addresses
-        )
-
-
-def with_address(line: str, mac: str) -> str:
-    """A rule's line asking for an address where it asked for the place of the card, and for no driver by name."""
-    addressed = "ATTR{address}" in line
-
-    def changed(found: re.Match[str]) -> str:
-        nonlocal addressed
-        key = f"{found.group(1)}{{{found.group(2)}}}" if found.group(2) else found.group(1)
-        if key in ("DRIVERS", "DRIVER", "ENV{ID_NET_DRIVER}") and found.group(3) == "==":
-            return 'DRIVERS=="?*"'
-        if key not in PLACES or found.group(3) != "==" or not found.group(4).strip("*?"):
-            return found.group()
-        if addressed:
-            return 'DRIVERS=="?*"'
-        addressed = True
-        return f'ATTR{{address}}=="{mac}"'
-
-    return TOKEN.sub(changed, line)
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    """What a name with udev's substitutions may become."""
-    text, at = "", 0
-    for found in SUBSTITUTION.finditer(name):
-        text += re.escape(name[at : found.start()]) + (r"\d*" if found.group() in ("%n", "$number") else r"[^/\s]+")
-        at = found.end()
-    return re.compile(text + re.escape(name[at:]))
-
-
-def _fits(pattern: str, value: str) -> bool:
-    return any(fnmatchcase(value, one) for one in pattern.split("|"))
-
-
-def parse(text: str, path: str) -> tuple[Rule, ...]:
-    """Rules of one file; comments, blanks and labels stay inside `raw` of no rule."""
-    found = []
-    raw, first, number = "", 1, 0
-    for piece in split(text):
-        number += 1
-        if not raw:
-            first = number
-        raw += piece
-        if piece.rstrip("\r\n").endswith("\\") and not raw.lstrip().startswith("#"):
-            continue
-        found += _rule(path, first, raw)
-        raw = ""
-    return tuple(found + _rule(path, first, raw))
-
-
-def _rule(path: str, line: int, raw: str) -> list[Rule]:
-    if not raw.strip() or raw.lstrip().startswith("#"):
-        return []
-    tokens = tuple(
-        Token(f"{key}{{{part}}}" if part else key, operator, value)
-        for key, part, operator, value in TOKEN.findall(raw.replace("\\\n", " "))
-    )
-    return [Rule(path, line, raw, tokens)] if tokens else []
 
 
 class LinkFile(NamedTuple):
@@ -224,6 +68,7 @@ class Udev(NamedTuple):
 
     net_rules: tuple[Rule, ...]
     storage_rules: tuple[Rule, ...]
+    disk_rules: tuple[Rule, ...] | Unknown  # those that know a disk by its hardware
     links: tuple[LinkFile, ...]
     rule_files: tuple[str, ...]  # names of the rule files in force, of every folder
     version: int  # of systemd; 0 where it cannot be told
@@ -330,6 +175,11 @@ def probe(facts: Facts) -> Udev:
     return Udev(
         net_rules=tuple(rule for rule in rules if rule.is_net and _is_about_net(rule)),
         storage_rules=tuple(rule for rule in rules if _is_about_storage(rule)),
+        disk_rules=(
+            tuple(rule for rule in rules if rule.is_about_disks and _is_by_hardware(rule))
+            if root.is_dir(tree, "/etc")
+            else Unknown("no /etc")
+        ),
         links=tuple(
             LinkFile(path, selection.of_match_section(lines), lines, conditions.of_match(tree, path, lines))
             for path, lines in units(tree, "systemd/network", ".link")
@@ -341,6 +191,11 @@ def probe(facts: Facts) -> Udev:
 
 def _is_about_net(rule: Rule) -> bool:
     return bool(rule.asked("SUBSYSTEM", "SUBSYSTEMS")) or (bool(rule.mac) and bool(rule.name))
+
+
+def _is_by_hardware(rule: Rule) -> bool:
+    """Whether somebody wrote it for a disk of this machine; for cards and CD drives udev itself writes such rules."""
+    return rule.is_by_hardware and "persistent-net" not in rule.path and "persistent-cd" not in rule.path
 
 
 def _is_about_storage(rule: Rule) -> bool:
