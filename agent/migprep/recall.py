@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: A number that is another after each boot (random(4)).
 BOOT = "/proc/sys/kernel/random/boot_id"
 #: Rules about the first sectors of disks.
-CODE = ("bootloader/no-boot-code", "bootloader/first-disk-without-code")
+CODE = ("bootloader/no-boot-code", "bootloader/first-disk-without-code", "bootloader/first-half-without-code")
 #: Reasons that may be gone at the next run, though nothing changed.
 PASSING = ("took more than", "internal error")
 

@@ -26,6 +26,7 @@ class Sector(NamedTuple):
 
     device: BlockDevice
     code: str
+    is_half: bool = False  # the boot loader's files are on this disk, and on another one that has code: a mirror
 
 
 class BootCode(NamedTuple):
@@ -73,7 +74,10 @@ def probe(facts: Facts) -> BootCode:
         except Undetermined as error:
             unread.append(str(error))
     has_code = any(one.code for one in sectors)
-    bare = tuple(one for one in sectors if has_code and one.device == first and not one.code)
+    is_half = first in mine and any(one.code for one in sectors if one.device in mine)
+    bare = tuple(
+        one._replace(is_half=is_half) for one in sectors if has_code and one.device == first and not one.code
+    )
     return BootCode(tuple(sectors), tuple(unread), bare)
 
 
