@@ -105,6 +105,8 @@ def test_what_must_be_found_is_said_for_all_targets_or_for_one() -> None:
         ("error: file `/vmlinuz' not found.\n\nFailed to boot both default and fallback entries.\n", "grub menu", "error: file"),
         ("BdsDxe: No bootable option or device was found.\n", "no bootable device", "No bootable"),
         ("No bootable device.\n", "no bootable device", "No bootable"),
+        ("[   77.8] dracut: FATAL: FIPS integrity test failed\n[   77.9] dracut: Refusing to continue\n[   78.4] reboot: System halted\n",
+         "halted", "dracut: FATAL: FIPS integrity test failed"),
     ],
 )  # fmt: skip
 def test_a_console_that_died_says_where_and_why(text: str, where: str, line: str) -> None:

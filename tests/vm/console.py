@@ -25,6 +25,7 @@ _SIGNS = (
     (re.compile(r"grub rescue>", re.M), "grub rescue prompt"),
     (re.compile(r"^grub> *$", re.M), "grub prompt"),
     (re.compile(r"Failed to boot both default and fallback entries"), "grub menu"),
+    (re.compile(r"reboot: System halted"), "halted"),
     (re.compile(r"^boot: *$", re.M), "boot loader prompt"),
     (re.compile(r"No bootable device|Boot failed: not a bootable disk", re.M), "no bootable device"),
     (re.compile(r"No bootable option or device was found|UEFI Interactive Shell", re.M), "no bootable device"),
@@ -32,7 +33,7 @@ _SIGNS = (
 # The line that says why, where a console has one.
 _REASONS = re.compile(
     r"^.*(ALERT!.*|Kernel panic.*|Timed out waiting for device.*|Dependency failed for .*|"
-    r"Volume group .* not found.*|error: .*|Warning: .* does not exist.*|Failed to mount .*)$",
+    r"Volume group .* not found.*|error: .*|dracut: FATAL: .*|Warning: .* does not exist.*|Failed to mount .*)$",
     re.M,
 )
 _EMULATOR = re.compile(r"BUG: soft lockup|rcu_\w+ (self-)?detected stalls?|rcu: INFO: rcu_\w+ .*stall")
