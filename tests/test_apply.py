@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.changing import BLOCK_NEW, BLOCK_OLD, FSTAB, NAME, Disk, fine, machine, snapshot, work
+from tests.test_cpio import archive
 
 from migprep import apply, journal, mend, menus
 from migprep.apply import Work
@@ -193,6 +194,44 @@ def test_a_full_disk_is_seen_before_the_first_change(tmp_path: Path, monkeypatch
     with pytest.raises(apply.Refused, match="are needed there and"):
         apply.apply(tree, work(), fine, Disk(tree))
     assert journal.names(tree) == []
+
+
+@pytest.mark.parametrize(("tool", "room"), [("mkinitramfs", 12), ("dracut", 6), ("mkinitrd", 0)])
+def test_room_in_which_an_image_is_laid_out_is_seen_before_the_first_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, room: int
+) -> None:
+    """As files, and by initramfs-tools as an archive too; the new image is in /boot beside the old one."""
+    tree = machine(tmp_path)
+    (tmp_path / "var/tmp").mkdir(parents=True)
+    (tmp_path / "boot/initrd.img-1").write_bytes(archive({"usr/lib/modules/1/kernel/x.ko": bytes(6 << 20)}))
+    size = (tmp_path / "boot/initrd.img-1").stat().st_size
+    build = Build("initramfs", "x", "/boot/initrd.img-1", "/boot/.new", (tool, "-o", "/boot/.new", "1"), (), size * 3 // 2)
+    real = os.statvfs(tmp_path)
+    needed = size + size // 2 + size + (room << 20) + (size if room else 0)  # beside, grown, kept; laid out
+
+    def with_free(free: int) -> None:
+        told = argparse.Namespace(f_flag=0, f_frsize=1, f_bavail=free, f_files=0, f_favail=0)
+        monkeypatch.setattr(os, "statvfs", lambda path: told if str(path).startswith(str(tmp_path)) else real)
+
+    with_free(needed - 1024)
+    with pytest.raises(apply.Refused, match=r"no room in .*/boot.*: \d+ MiB are needed there and") as refused:
+        apply.apply(tree, Work(NAME, (), (build,), {}), fine, Disk(tree))
+    assert refused.value.code == 6 and ("/var/tmp" in str(refused.value)) is bool(room)
+    assert not journal.names(tree)
+    with_free(needed + apply.SPARE_BYTES + 1024)
+    assert apply.apply(tree, Work(NAME, (), (build,), {}), fine, Killed(tree)).code == 4, "not for want of room"
+
+
+def test_images_made_one_after_another_need_room_for_one_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = machine(tmp_path)
+    builds = []
+    for number in range(4):
+        (tmp_path / f"boot/initrd.img-{number}").write_bytes(bytes(4 << 20))
+        path = f"/boot/initrd.img-{number}"
+        builds.append(Build("initramfs", "x", path, f"{path}.new", ("mkinitrd", path), (), 5 << 20))
+    free = argparse.Namespace(f_flag=0, f_frsize=1, f_bavail=(4 + 4 + 16 + 2) << 20, f_files=0, f_favail=0)
+    monkeypatch.setattr(os, "statvfs", lambda path: free)
+    assert apply.apply(tree, Work(NAME, (), tuple(builds), {}), fine, Killed(tree)).code == 4, "not for want of room"
 
 
 def test_a_second_run_at_the_same_time_is_told_who_is_first(tmp_path: Path) -> None:

@@ -85,6 +85,11 @@ def imagined(names: tuple[str, ...], facts: Facts, place: Root, everything: bool
     return {**found, **fallbacks.imagined(facts)} if "fallback-loader" in names else found
 
 
+def workspace(build: Build, place: Tree) -> tuple[str, int]:
+    """The folder outside its own in which a build needs room meanwhile, and the bytes; ("", 0) for none."""
+    return images.workspace(build, place) if build.kind == "initramfs" else ("", 0)
+
+
 def fault(build: Build, place: Tree, run: Run) -> str:
     """What is wrong with the file that was built; "" when it may be put in place."""
     found = place.stat(build.beside)

@@ -174,20 +174,22 @@ def _flags(path: str) -> int:
 
 def _refuse_shortage(needs: dict[str, int]) -> None:
     """Refuse when a filesystem has not the bytes or inodes; `needs` is bytes by existing folder."""
-    by_device: dict[int, tuple[str, int, int]] = {}
-    for folder, size in needs.items():
-        device = os.stat(folder).st_dev
-        _, before, count = by_device.get(device, (folder, 0, 0))
-        by_device[device] = (folder, before + size, count + 2)
-    for folder, size, count in by_device.values():
-        free = os.statvfs(folder)
-        bytes_free, inodes_free = free.f_bavail * free.f_frsize, free.f_favail
-        if bytes_free < size + SPARE_BYTES:
-            raise Refused(
-                f"{folder}: {size + SPARE_BYTES >> 10} KiB are needed there and {bytes_free >> 10} KiB are free"
-            )
-        if free.f_files and inodes_free < count + SPARE_INODES:
-            raise Refused(f"{folder}: {count + SPARE_INODES} inodes are needed there and {inodes_free} are free")
+    by_device: dict[int, list[str]] = {}
+    for folder in needs:
+        by_device.setdefault(os.stat(folder).st_dev, []).append(folder)
+    for folders in by_device.values():
+        size = sum(needs[folder] for folder in folders) + SPARE_BYTES
+        count = 2 * len(folders) + SPARE_INODES
+        free, where = os.statvfs(folders[0]), ", ".join(sorted(folders))
+        if free.f_bavail * free.f_frsize < size:
+            told = f"{_shown(size)} are needed there and {_shown(free.f_bavail * free.f_frsize)} are free"
+            raise Refused(f"no room in {where}: {told}; nothing was changed")
+        if free.f_files and free.f_favail < count:
+            raise Refused(f"no room in {where}: {count} inodes are needed there and {free.f_favail} are free")
+
+
+def _shown(size: int) -> str:
+    return f"{size >> 20} MiB" if size >> 20 > 9 else f"{size >> 10} KiB"
 
 
 # --- apply ---
@@ -286,10 +288,26 @@ class _Run:
             self._need(needs, change.path, len(change.after or b""))
         for build in self.work.builds:
             self._refuse_path(build.path)
-            self._need(needs, build.path, build.space)
+        self._need_for_builds(needs)
         kept = sum(_size(self.place.base + path) for path in self.work.paths)
         self._need(needs, journal.FOLDER + "/x", kept + sum(len(one.after or b"") for one in self.work.changes))
         _refuse_shortage(needs)
+
+    def _need_for_builds(self, needs: dict[str, int]) -> None:
+        """Builds run one after another: each new file may outgrow the old one, and stands beside it meanwhile."""
+        from migprep import actions
+
+        beside: dict[str, int] = {}
+        outside: dict[str, int] = {}
+        for build in self.work.builds:
+            old = _size(self.place.base + build.path)
+            self._need(needs, build.path, max(0, build.space - old))
+            beside[os.path.dirname(build.path)] = max(beside.get(os.path.dirname(build.path), 0), old)
+            folder, size = actions.workspace(build, self.place)
+            if folder:
+                outside[folder] = max(outside.get(folder, 0), size)
+        for folder, size in (*beside.items(), *outside.items()):
+            self._need(needs, f"{folder}/x", size)
 
     def _need(self, needs: dict[str, int], path: str, size: int) -> None:
         folder = _existing(os.path.dirname(self.place.base + path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migprep import root
 from migprep.builds import ActionError, Build, Has, beside, has, prefix, size
-from migprep.facts import initramfs
+from migprep.facts import configured, initramfs
 from migprep.facts.kernels import Kernel
 from migprep.model import MigprepError, Unknown
 from migprep.root import Root, Tree
@@ -19,6 +19,11 @@ COMMANDS = {"initramfs-tools": "mkinitramfs", "dracut": "dracut", "mkinitcpio": 
 STORAGE = tuple(
     f"kernel/drivers/{one}/" for one in ("ata", "block", "hv", "md", "message", "mmc", "nvme", "scsi", "virtio", "xen")
 )
+
+
+#: Where a tool lays out an image before it packs it, and how often all of it lies there at once: as files, and with
+#: initramfs-tools as an archive too (mkinitramfs(8), dracut(8), mkinitcpio(8)).
+LAID_OUT = {"mkinitramfs": ("/var/tmp", 2), "dracut": ("/var/tmp", 1), "mkinitcpio": ("/tmp", 1)}  # noqa: S108
 
 
 class Image(NamedTuple):
@@ -159,6 +164,26 @@ def _with_needs(image: Image, names: tuple[str, ...]) -> set[str]:
         at = text.find(f"\n{image.kernel.module(name)}:") + 1
         found |= initramfs.modules_of(text[at : text.find("\n", at)].replace(":", " ").split())
     return found
+
+
+def workspace(build: Build, place: Tree) -> tuple[str, int]:
+    """The folder in which the tool lays out the new image, and the bytes that one like the present one takes there.
+
+    ("", 0) for a tool of which that is not known, or an image that cannot be read.
+    """
+    from migprep import cpio
+
+    tool = next((one for one in build.argv if one in LAID_OUT), "")
+    if not tool:
+        return "", 0
+    folder, copies = LAID_OUT[tool]
+    try:
+        with place.open(build.path) as raw:
+            laid_out = sum(entry.size for entry in cpio.Archive(raw))
+        folder = configured.dracut_tmpdir(place) if tool == "dracut" else folder
+    except (MigprepError, OSError):
+        return "", 0
+    return root.real(place, folder), laid_out * copies + size(place, build.path)
 
 
 def fault(build: Build, place: Tree) -> str:

@@ -71,6 +71,16 @@ def _dracut(root: Root) -> list[str]:
     return ["/etc/dracut.conf", *(named[name] for name in sorted(named))]
 
 
+# tmpdir="/srv/tmp"
+TMPDIR = re.compile(r"^[ \t]*tmpdir=[\"']?(/[^\"'\n#]*)", re.MULTILINE)
+
+
+def dracut_tmpdir(root: Root) -> str:
+    """The folder in which dracut lays out an image before it packs it (dracut.conf(5), tmpdir)."""
+    found = [value for path in _dracut(root) for value in TMPDIR.findall(files.text(root, path) or "")]
+    return found[-1].strip() if found else "/var/tmp"  # noqa: S108  its own default
+
+
 class DracutModule(NamedTuple):
     """One module that a configuration asks dracut for."""
 
