@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from migprep import targets
 from migprep.facts import (
     Facts,
+    interfaces,
     net_cmdline,
     net_ifcfg,
     net_ifupdown,
@@ -419,3 +421,11 @@ def test_addresses_are_exchanged_in_their_spelling() -> None:
     text = "52:54:00:1a:b0:01 52-54-00-1A-B0-01 52:54:00:1a:b0:01:07 52:54:00:1a:b0:02"
     changed = "0a:00:00:00:00:07 0A-00-00-00-00-07 52:54:00:1a:b0:01:07 52:54:00:1a:b0:02"
     assert selection.with_macs(text, macs) == changed
+
+
+@given(st.binary(min_size=6, max_size=6), st.binary(min_size=8, max_size=8))
+def test_an_address_is_made_of_its_mac_and_of_no_other(mac: bytes, network: bytes) -> None:
+    half = bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
+    address = str(ipaddress.IPv6Address(network + half))
+    assert interfaces.is_made_of(address, mac.hex(":"))
+    assert not interfaces.is_made_of(address, bytes([*mac[:5], mac[5] ^ 1]).hex(":"))

@@ -93,6 +93,14 @@ class SharedMac(NamedTuple):
         return self.names[0]
 
 
+class Derived(NamedTuple):
+    """An IPv6 address, without its prefix length, whose last half is made of a card's MAC address."""
+
+    device: str
+    address: str
+    mac: str
+
+
 class Interfaces(NamedTuple):
     """All network devices by name."""
 
@@ -112,6 +120,33 @@ class Interfaces(NamedTuple):
             if card.own_mac.strip("0:"):
                 found.setdefault(card.own_mac, []).append(card.name)
         return tuple(SharedMac(mac, tuple(names)) for mac, names in sorted(found.items()) if len(names) > 1)
+
+    @property
+    def derived(self) -> tuple[Derived, ...]:
+        """Addresses made of the MAC address of a card, those of its own wire left out. Raises Undetermined."""
+        macs = {mac for card in self.cards for mac in (card.mac, card.own_mac) if mac}
+        return tuple(
+            Derived(device.name, address, device.mac)
+            for device in self.devices
+            if device.mac in macs
+            for address in (one.partition("/")[0] for one in device.known_addresses)
+            if not address.startswith("fe80:") and is_made_of(address, device.mac)
+        )
+
+
+# 2001:db8::5054:ff:fe1a:b001 of 52:54:00:1a:b0:01
+def is_made_of(address: str, mac: str) -> bool:
+    """Whether the last half of an IPv6 address is the modified EUI-64 of `mac` (RFC 4291, appendix A)."""
+    if "ff:fe" not in address.lower():
+        return False
+    import ipaddress
+
+    try:
+        half = int(ipaddress.IPv6Address(address)).to_bytes(16, "big")[8:]
+        octets = bytes.fromhex(mac.replace(":", ""))
+    except ValueError:
+        return False
+    return half == bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:] if len(octets) == 6 else False
 
 
 def probe(facts: Facts) -> Interfaces:
