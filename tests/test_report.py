@@ -127,6 +127,18 @@ def _assert_printable(words: str) -> None:
         assert line.isprintable(), repr(line)
 
 
+def test_what_is_left_for_the_target_is_counted_and_its_sheet_named() -> None:
+    report = machines.report("kvm", "xen")
+    assert "Left to do on the target" not in text.render(report)
+    for result in report["results"]:
+        for finding in result["findings"][:1]:
+            finding["fix"] = {"title": "Install the agent", "safety": "manual", "phase": "after"}
+    said = " ".join(text.render(report).split())
+    count = len({one["findings"][0]["fingerprint"] for one in report["results"] if one["findings"]})
+    assert f"Left to do on the target: {count}." in said
+    assert "migprep check --target kvm --target xen --format md" in said
+
+
 def test_a_clean_machine_ends_in_one_line() -> None:
     results = tuple(one._replace(status=Status.PASS, findings=(), reason="") for one in machines.results("kvm"))
     report = document.build(

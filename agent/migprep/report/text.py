@@ -73,7 +73,7 @@ def render(document: Item, style: Style = PLAIN) -> str:
             lines += _unchecked(document, style)
         if title == "WAIVED":
             lines += _stale_waivers(document, style)
-    lines += ["", *summary(document, style)]
+    lines += [*_handed_over(document), "", *summary(document, style)]
     return "\n".join(lines) + "\n"
 
 
@@ -429,6 +429,22 @@ def _stale_waivers(document: Item, style: Style) -> list[str]:
 
 
 # --- the end ---
+
+
+def _handed_over(document: Item) -> list[str]:
+    """Where the work is told that is left for the target, if there is any."""
+    left = {
+        finding["fingerprint"]
+        for result in document["results"]
+        for finding in result["findings"]
+        if finding["fix"] and finding["fix"]["phase"] == "after" and not finding.get("waiver")
+    }
+    if not left:
+        return []
+    names = [target["name"] for target in document["targets"]]
+    options = "".join(f"--target {name} " for name in names) if names != ["kvm"] else ""
+    told = f"Left to do on the target: {len(left)}. The sheet for whoever makes it:"
+    return ["", *wrap([*told.split(), f"migprep check {options}{_rooted(document)}--format md"], "", "  ")]
 
 
 def summary(document: Item, style: Style = PLAIN) -> list[str]:
