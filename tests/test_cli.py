@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import jsonschema
@@ -74,6 +75,44 @@ def test_unknown_rule_names_its_neighbours(
     monkeypatch.setattr(rules, "load", lambda: machines.RULES)
     assert cli.main(["explain", "fstab/volatile-device"]) == 64
     assert "did you mean fstab/volatile-device-name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "inspect the machine"),
+        (["fix", "--only", "fstab/volatile-devic-name"], "did you mean fstab/volatile-device-name"),
+        (["check", "--output", "html="], "which file?"),
+        (["explain", "deadbeef", "--root", "ROOT"], "no finding of this machine has the fingerprint deadbeef (on kvm"),
+        (["history", "--root", "CAPTURE"], "a capture does not tell what fix has done"),
+        (["rollback", "--root", "CAPTURE"], "a capture cannot be changed"),
+    ],
+)
+def test_one_sentence_says_what_was_meant(
+    machine: Path, capsys: pytest.CaptureFixture[str], argv: list[str], said: str
+) -> None:
+    packed = machine.parent / "web1.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(machine, ".")
+    places = {"ROOT": str(machine), "CAPTURE": str(packed)}
+    assert cli.main([places.get(word, word) for word in argv]) == 64
+    heard = capsys.readouterr()
+    assert said in heard.err and heard.out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xff\xfe\0", "broken.yaml: not YAML in UTF-8: "), (None, "broken.yaml: is a directory (left out")],
+)
+def test_a_site_file_that_is_no_text_is_one_sentence(
+    machine: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+) -> None:
+    path = machine.parent / "site/rules.d/broken.yaml"
+    path.parent.mkdir(parents=True)
+    path.mkdir() if content is None else path.write_bytes(content)
+    cli.main(["check", "--root", str(machine)])
+    told = [line for line in capsys.readouterr().err.split("\n") if "broken.yaml" in line]
+    assert len(told) == 1 and said in told[0] and "\\n" not in told[0] and "Errno" not in told[0]
 
 
 def test_root_that_is_not_there_is_64(capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,7 +116,7 @@ def _formats(verb: argparse.ArgumentParser) -> None:
 
 
 def _report(verb: argparse.ArgumentParser) -> None:
-    acts = verb.add_subparsers(dest="act", metavar="ACT", required=True)
+    acts = verb.add_subparsers(dest="act", metavar="convert|diff", required=True)
     words = "write a saved JSON report in another format"
     convert = acts.add_parser("convert", help=words, description=words, formatter_class=_formatter)
     convert.add_argument("reports", metavar="REPORT", nargs=1, help="what check --format json wrote")
@@ -256,6 +256,9 @@ def _parsed(argv: list[str] | None) -> argparse.Namespace | int:
     if words == ["--version"]:
         print(_version())
         return 0
+    if not words:
+        parser(words).print_help(sys.stderr)
+        return USAGE
     try:
         return parser(words).parse_args(words)
     except SystemExit as end:  # argparse prints and exits: 0 for --help, 2 for what the contract calls 64
@@ -378,6 +381,10 @@ def _outputs(options: argparse.Namespace, known: tuple[str, ...] = ()) -> list[t
                 raise UsageError(
                     f"--output {given}: there is no format {form!r}; there are {words} (a file: ./{given})"
                 )
+            if not path:
+                from migprep.inspection import UsageError
+
+                raise UsageError(f"--output {given}: which file? (--format {form} prints it)")
             found.append((form, path))
         else:
             found.append((options.format, given))
@@ -532,12 +539,7 @@ def explain(options: argparse.Namespace) -> int:
         return 0
     found = {rule.id: rule for rule in inspection.load_rules()[0]}
     if options.rule not in found:
-        from difflib import get_close_matches
-
-        near = get_close_matches(options.rule, found, 3, 0.4)
-        raise inspection.UsageError(
-            f"there is no rule {options.rule!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
+        raise inspection.no_rule(options.rule, found)
     say(pages.explain(found[options.rule], terminal()))
     return 0
 
@@ -558,7 +560,8 @@ def _traced(options: argparse.Namespace) -> str:
                     found = trace.trace(rule, work.facts.root, target, finding.subject)
                     return trace.page(rule, finding, target, found, terminal())
     where = ", ".join(target.name for target in work.targets)
-    raise inspection.UsageError(f"no finding of this machine has the fingerprint {options.rule} (on {where})")
+    more = "" if options.root else "; --root leads to the files of another"
+    raise inspection.UsageError(f"no finding of this machine has the fingerprint {options.rule} (on {where}){more}")
 
 
 def rules(options: argparse.Namespace) -> int:

@@ -103,8 +103,10 @@ def strict(path: str) -> dict[str, object]:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise DataError(f"{path}:{line}: {error.problem}").at(line, column) from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not YAML in UTF-8: {getattr(error, 'reason', error)}") from None
 
 
 def _refuse_duplicates(node: object, path: str) -> None:

@@ -16,7 +16,7 @@ from migprep.targets import Target
 from migprep.typed import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from migprep.cache import Cache
     from migprep.plan import Change
@@ -67,6 +67,14 @@ def begin(
     grants, refused_waivers = load_waivers(facts, site)
     refused = refused_targets + refused_rules + refused_waivers + refused_folders
     return Inspection(facts, all_rules, chosen, grants, refused)
+
+
+def no_rule(name: str, known: Iterable[str]) -> UsageError:
+    """That there is no rule of that name, and which are called alike."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 3, 0.4)
+    return UsageError(f"there is no rule {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
 
 def open_root(name: str | None) -> Root:

@@ -65,7 +65,7 @@ def _check_options(options: argparse.Namespace, work: Inspection) -> None:
     known = {rule.id for rule in work.rules}
     for name in options.only:
         if name not in known:
-            raise UsageError(f"there is no rule {name!r}")
+            raise inspection.no_rule(name, known)
     if options.include and not options.only:
         raise UsageError("--include risky is for single fixes: name each with --only RULE")
     if options.poweroff and not options.apply:
@@ -441,7 +441,9 @@ def _chosen(tree: Tree, wanted: str | None) -> str:
 def history(options: argparse.Namespace, say: Say | None = None) -> int:
     """List the transactions, the newest last."""
     say = say or _printer("text")
-    place = inspection.open_root(getattr(options, "root", None))
+    place = inspection.open_root(options.root)
+    if not isinstance(place, Tree):
+        raise UsageError(f"--root {options.root}: a capture does not tell what fix has done; ask the machine itself")
     lines = []
     for name in journal.names(place):
         phase = journal.look(place, name)
