@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,22 @@ def test_what_became_a_link_is_refused(tmp_path: Path) -> None:
     os.symlink("real", tmp_path / "etc/fstab")
     with pytest.raises(apply.Refused, match="symbolic link"):
         apply.apply(tree, work(), fine, Disk(tree))
+
+
+@ROOT
+def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path: Path) -> None:
+    """As in containers: from the same filesystem, too, of which the device tells nothing."""
+    tree = machine(tmp_path)
+    assert not apply.obstacle(tree, "/etc/fstab")
+    ask = "import sys; from migprep import apply, root; print(apply.obstacle(root.Tree(sys.argv[1]), '/etc/fstab'))"
+    script = 'mount --bind "$1/etc/other" "$1/etc/fstab" && exec "$2" -c "$3" "$1"'
+    (tmp_path / "etc/other").write_bytes(b"")
+    said = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", tree.base, sys.executable, ask], capture_output=True, text=True
+    )
+    if "mount" in said.stderr:
+        pytest.skip(f"no mounts here: {said.stderr}")
+    assert said.stdout == "/etc/fstab is mounted by itself\n", said.stderr
 
 
 @ROOT

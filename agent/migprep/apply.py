@@ -122,7 +122,7 @@ def obstacle(place: Tree, path: str) -> str:
             return f"{path} is not a regular file"
         if found.st_nlink > 1:
             return f"{path} has {found.st_nlink} hard links, and replacing it would part it from the others"
-        if found.st_dev != os.lstat(folder).st_dev:
+        if _mount(where) != _mount(folder):
             return f"{path} is mounted by itself"
         if _flags(where) & FIXED:
             return f"{path} is immutable (lsattr shows it; chattr -i -a allows the change)"
@@ -139,6 +139,22 @@ def _is_only_our_view(place: Tree, folder: str) -> bool:
 
     seen = mounts.parse(root.text(place, "/proc/1/mountinfo") or "").over(folder) if place.live else None
     return seen is not None and not seen.is_read_only
+
+
+# pos:	0
+# flags:	012500000
+# mnt_id:	29
+def _mount(path: str) -> int:
+    """The number of the mount that a file or folder is on (proc_pid_fdinfo(5)); its device where none is told."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}") as stream:
+            told = [line.split()[1] for line in stream if line.startswith("mnt_id:")]
+        return int(told[0]) if told else os.fstat(descriptor).st_dev
+    except OSError:
+        return os.fstat(descriptor).st_dev
+    finally:
+        os.close(descriptor)
 
 
 def _existing(folder: str) -> str:

@@ -156,7 +156,7 @@ def _done(made: Plan, name: str, root: str | None) -> str:
     """What the last lines say: how things stand, and the way back."""
     count = len({*(one.path for one in made.changes), *(one.path for one in made.builds)})
     return (
-        f"Done: {count} file{'s' * (count != 1)} changed. For {made.target.name} this machine is now "
+        f"Done: {count} file{'s' * (count != 1)} changed. Verdict for {made.target.name} now: "
         f"{_word(made.verdict_after)}.\nTo undo every byte: {_rollback(name, root)}\n"
     )
 
@@ -261,9 +261,14 @@ def _word(verdict: Verdict) -> str:
 
 
 def _rollback(name: str, root: str | None) -> str:
+    return f"migprep rollback{_asked(root)}" + (f" {name}" if name else "")
+
+
+def _asked(root: str | None) -> str:
+    """The option that leads to the same machine, with a blank before it."""
     import shlex
 
-    return " ".join(["migprep rollback", *([f"--root {shlex.quote(root)}"] if root else []), *([name] if name else [])])
+    return f" --root {shlex.quote(root)}" if root else ""
 
 
 def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
@@ -295,6 +300,9 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
     lines += [
         f"Verdict for {made.target.name}: {_word(made.verdict_before)} now, {_word(made.verdict_after)} after this."
     ]
+    if made.verdict_after is Verdict.UNKNOWN:
+        target = "" if made.target.name == "kvm" else f" --target {made.target.name}"
+        lines += [f"What could not be checked, and why: migprep check{target}{_asked(root)}"]
     if not made.is_empty and not applying:
         lines += ["Nothing was changed. --apply does it; afterwards this undoes it:", f"  {_rollback('', root)}"]
     return "\n".join([*lines, ""])
