@@ -39,9 +39,10 @@ Run it as root: what only root can read is otherwise told as unknown."""
 FILES = (
     ("/etc/migprep/rules.d/*.yaml", "rules of the site"),
     ("/etc/migprep/targets.d/*.yaml", "targets of the site"),
-    ("/etc/migprep/waivers.yaml", "findings that somebody has taken responsibility for, each with an end"),
+    ("/etc/migprep/waivers.d/*.yaml", "findings that somebody has taken responsibility for, each with an end"),
+    ("/etc/migprep/scan.conf", "more folders that check --scan searches, one a line"),
     ("/var/lib/migprep/transactions/", "what was changed, and the old contents; rollback needs them"),
-    ("/var/lib/migprep/", "also saved reports"),
+    ("/var/lib/migprep/reports/", "the last 30 reports of check --cron"),
     ("/var/cache/migprep/", "what was learnt of files that are slow to read; may be removed at any time"),
     ("/run/migprep.lock", "held while the machine is changed"),
 )

@@ -31,7 +31,8 @@ HELP = {
     "targets": "list the targets",
     "history": "list what fix has done",
 }
-ROOT = "a machine's files in a directory, instead of this machine"
+ROOT = "a mounted image or a chroot, instead of this machine"
+ANY_ROOT = "a mounted image, a chroot, or a capture, instead of this machine"
 
 
 def parser(words: list[str]) -> argparse.ArgumentParser:
@@ -86,7 +87,7 @@ def _check(verb: argparse.ArgumentParser) -> None:
         default=[],
         help="where it moves to (default: kvm); may be repeated",
     )
-    add("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
+    add("--root", metavar="DIR", help=ANY_ROOT)
     _formats(verb)
     add(
         "--fail-on",
@@ -97,7 +98,13 @@ def _check(verb: argparse.ArgumentParser) -> None:
     )
     add("--scan", action="store_true", help="also search the whole disk for device names (minutes, not milliseconds)")
     add("--cron", action="store_true", help="print only what changed since the last such run; keeps 30 reports")
-    add("--splay", metavar="MINUTES", type=float, default=0.0, help="first wait so long at most, by the machine-id")
+    add(
+        "--splay",
+        metavar="MINUTES",
+        type=float,
+        default=0.0,
+        help="wait first, so long at most; each machine its own time",
+    )
 
 
 def _formats(verb: argparse.ArgumentParser) -> None:
@@ -124,7 +131,9 @@ def _report(verb: argparse.ArgumentParser) -> None:
     words = "tell what is new, gone and changed between two reports; exits 2 when they differ"
     diff = acts.add_parser("diff", help=words, description=words, formatter_class=_formatter)
     diff.add_argument("reports", metavar="REPORT", nargs=2, help="the older one, then the newer")
-    diff.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    diff.add_argument(
+        "--format", choices=("text", "json"), default="text", metavar="FORMAT", help="text (default), json"
+    )
 
 
 def _fleet(verb: argparse.ArgumentParser) -> None:
@@ -151,14 +160,21 @@ def _fleet(verb: argparse.ArgumentParser) -> None:
 def _fix(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument
     add("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
-    add("--root", metavar="DIR", help=ROOT)
-    add("--format", choices=("text", "json", "patch"), default="text", help="text (default), json or patch")
+    add("--root", metavar="DIR", help=ANY_ROOT)
+    add(
+        "--format",
+        choices=("text", "json", "patch"),
+        default="text",
+        metavar="FORMAT",
+        help="text (default), json, patch",
+    )
     add("--only", metavar="RULE", action="append", default=[], help="only what this rule found; may be repeated")
     add(
         "--include",
         choices=("risky",),
         action="append",
         default=[],
+        metavar="risky",
         help="also fixes that need a decision; with --only",
     )
     add("--cutover", action="store_true", help="also the last acts before the final shutdown")
@@ -170,7 +186,9 @@ def _fix(verb: argparse.ArgumentParser) -> None:
 def _rollback(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("transaction", nargs="?", metavar="TRANSACTION", help="which one (default: the newest)")
     verb.add_argument("--root", metavar="DIR", help=ROOT)
-    verb.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+    verb.add_argument(
+        "--format", choices=("text", "json"), default="text", metavar="FORMAT", help="text (default), json"
+    )
     verb.add_argument("--dry-run", action="store_true", help="only tell what would be restored")
 
 
@@ -182,14 +200,14 @@ def _export(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument
     add("kind", choices=("libvirt",), metavar="KIND", help="libvirt: a domain for virsh define")
     add("--target", metavar="NAME", default="kvm", help="where it moves to (default: kvm)")
-    add("--root", metavar="DIR", help="a mounted image, a chroot, or a capture, instead of this machine")
+    add("--root", metavar="DIR", help=ANY_ROOT)
     add("-o", "--output", metavar="FILE", help="write it there (mode 0600) instead of printing it")
 
 
 def _explain(verb: argparse.ArgumentParser) -> None:
     add = verb.add_argument
     add("rule", metavar="RULE_OR_FINGERPRINT", help="for example fstab/volatile-device-name; or what a report names")
-    add("--root", metavar="DIR", help=f"for a fingerprint: {ROOT}")
+    add("--root", metavar="DIR", help=f"for a fingerprint: {ANY_ROOT}")
     add("--target", metavar="NAME", action="append", default=[], help="for a fingerprint: only on this target")
 
 
@@ -198,7 +216,13 @@ def _rules(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("act", nargs="?", choices=("lint", "test"), metavar="lint|test", help=words)
     verb.add_argument("files", nargs="*", metavar="FILE", help="rule files of the site")
     verb.add_argument("--target", metavar="NAME", help="only those that can matter for this target")
-    verb.add_argument("--format", choices=("text", "man", "md"), default="text", help="text, man or md (a table)")
+    verb.add_argument(
+        "--format",
+        choices=("text", "man", "md"),
+        default="text",
+        metavar="FORMAT",
+        help="text (default), man, md (a table)",
+    )
 
 
 def _targets(verb: argparse.ArgumentParser) -> None:
