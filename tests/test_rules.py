@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from migprep import lint, plan, proof, rules, targets
+from migprep import lint, plan, proof, rules, targets, trace
 from migprep.evaluate import evaluate
 from migprep.facts import Facts
 from migprep.proof import content
@@ -42,6 +42,18 @@ def all_cases():
 
 CASES = list(all_cases())
 DOCUMENTS = [yaml.safe_load(path.read_text()) for path in sorted((HERE / "rules").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: one["rule"])
+def test_each_finding_can_be_explained(document):
+    """`migprep explain FINGERPRINT` finds it again, whatever could not be read beside it."""
+    rule = RULES[document["rule"]]
+    for case in document["cases"]:
+        if case["status"] == "fail" and "scan" not in case:
+            root, target = root_of(document, case), target_of(case.get("target", "kvm"))
+            for finding in evaluate(rule, Facts(root), target).findings[:1]:
+                page = trace.page(rule, finding, target, trace.trace(rule, root, target, finding.subject))
+                assert finding.fingerprint in page and "Evidence" in page
 
 
 @pytest.mark.parametrize(("document", "case"), CASES)

@@ -159,7 +159,9 @@ def _words(found: object) -> str:
     if fields:
         known = ((name, getattr(found, name)) for name in fields)
         told = ", ".join(
-            f"{name}={_words(one)}" for name, one in known if one not in ((), "", None) and not _is_line(one)
+            f"{name}={_words(one)}"
+            for name, one in known
+            if isinstance(one, Unknown) or (one not in ((), "", None) and not _is_line(one))
         )
         return f"{type(found).__name__}({told})"
     if isinstance(found, tuple):
