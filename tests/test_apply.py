@@ -15,7 +15,7 @@ import pytest
 from tests.changing import BLOCK_NEW, BLOCK_OLD, FSTAB, NAME, Disk, fine, machine, snapshot, work
 from tests.test_cpio import archive
 
-from migprep import apply, journal, mend, menus
+from migprep import apply, journal, mend, menus, obstacles
 from migprep.apply import Work
 from migprep.builds import Build
 from migprep.plan import Change
@@ -175,8 +175,8 @@ def test_what_became_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path: Path) -> None:
     """As in containers: from the same filesystem, too, of which the device tells nothing."""
     tree = machine(tmp_path)
-    assert not apply.obstacle(tree, "/etc/fstab")
-    ask = "import sys; from migprep import apply, root; print(apply.obstacle(root.Tree(sys.argv[1]), '/etc/fstab'))"
+    assert not obstacles.obstacle(tree, "/etc/fstab")
+    ask = "import sys; from migprep import obstacles, root; print(obstacles.obstacle(root.Tree(sys.argv[1]), '/etc/fstab'))"
     script = 'mount --bind "$1/etc/other" "$1/etc/fstab" && exec "$2" -c "$3" "$1"'
     (tmp_path / "etc/other").write_bytes(b"")
     said = subprocess.run(
@@ -235,7 +235,7 @@ def test_room_in_which_an_image_is_laid_out_is_seen_before_the_first_change(
         apply.apply(tree, Work(NAME, (), (build,), {}), fine, Disk(tree))
     assert refused.value.code == 6 and ("/var/tmp" in str(refused.value)) is bool(room)
     assert not journal.names(tree)
-    with_free(needed + apply.SPARE_BYTES + 1024)
+    with_free(needed + obstacles.SPARE_BYTES + 1024)
     assert apply.apply(tree, Work(NAME, (), (build,), {}), fine, Killed(tree)).code == 4, "not for want of room"
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from migprep import journal, process, root
+from migprep import journal, obstacles, process, root
 from migprep.journal import ABSENT, Journal, JournalError, Metadata, System
 from migprep.model import MigprepError
 from migprep.root import Tree
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds that one command of a fix may take: an initramfs on a slow disk takes a few minutes.
 SECONDS = 900.0
-#: Bytes and inodes that must stay free beside what is written.
-SPARE_BYTES, SPARE_INODES = 1 << 20, 16
 #: A folder or file that migprep makes itself.
 NEW_FILE = Metadata(0o644, 0, 0, 0, {})
 LOCK = "/run/migprep.lock"
@@ -104,108 +101,6 @@ def locked(path: str = LOCK) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-# --- what stands in the way (reads only) ---
-
-
-def obstacle(place: Tree, path: str) -> str:
-    """Why the file at `path` (resolved in its root) cannot be replaced or made; "" when it can."""
-    where = place.base + path
-    try:
-        found: os.stat_result | None = os.lstat(where)
-    except (FileNotFoundError, NotADirectoryError):
-        found = None
-    folder = _existing(os.path.dirname(where))
-    if found:
-        if not stat.S_ISREG(found.st_mode):
-            return f"{path} is not a regular file"
-        if found.st_nlink > 1:
-            return f"{path} has {found.st_nlink} hard links, and replacing it would part it from the others"
-        if _mount(where) != _mount(folder):
-            return f"{path} is mounted by itself"
-        if _flags(where) & FIXED:
-            return f"{path} is immutable (lsattr shows it; chattr -i -a allows the change)"
-    if _flags(folder) & FIXED:
-        return f"{folder} is immutable (lsattr -d shows it)"
-    if os.statvfs(folder).f_flag & os.ST_RDONLY and not _is_only_our_view(place, folder):
-        return f"{path} is on a filesystem that is mounted read-only"
-    return ""
-
-
-def _is_only_our_view(place: Tree, folder: str) -> bool:
-    """Whether only this process sees the folder read-only, as in a sandboxed unit (systemd.exec(5), ProtectSystem=)."""
-    from migprep.facts import mounts
-
-    seen = mounts.parse(root.text(place, "/proc/1/mountinfo") or "").over(folder) if place.live else None
-    return seen is not None and not seen.is_read_only
-
-
-# pos:	0
-# flags:	012500000
-# mnt_id:	29
-def _mount(path: str) -> int:
-    """The number of the mount that a file or folder is on (proc_pid_fdinfo(5)); its device where none is told."""
-    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        with open(f"/proc/self/fdinfo/{descriptor}") as stream:
-            told = [line.split()[1] for line in stream if line.startswith("mnt_id:")]
-        return int(told[0]) if told else os.fstat(descriptor).st_dev
-    except OSError:
-        return os.fstat(descriptor).st_dev
-    finally:
-        os.close(descriptor)
-
-
-def _existing(folder: str) -> str:
-    while not os.path.isdir(folder) and folder != "/":
-        folder = os.path.dirname(folder)
-    return folder or "/"
-
-
-#: Inode flags that forbid replacing (ioctl_iflags(2)): FS_IMMUTABLE_FL, FS_APPEND_FL.
-FIXED = 0x10 | 0x20
-
-
-def _flags(path: str) -> int:
-    """The inode flags of a file or folder; 0 on filesystems that have none."""
-    import fcntl
-    import platform
-    import struct
-
-    # FS_IOC_GETFLAGS is _IOR('f', 1, long); the direction bits differ by architecture (asm/ioctl.h).
-    reading = 1 << 30 if platform.machine().startswith(("ppc", "mips", "sparc", "alpha")) else 2 << 30
-    request = reading | struct.calcsize("l") << 16 | ord("f") << 8 | 1
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        return int(struct.unpack("l", fcntl.ioctl(descriptor, request, struct.pack("l", 0)))[0]) & 0xFFFFFFFF
-    except OSError:
-        return 0
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_shortage(needs: dict[str, int]) -> None:
-    """Refuse when a filesystem has not the bytes or inodes; `needs` is bytes by existing folder."""
-    by_device: dict[int, list[str]] = {}
-    for folder in needs:
-        by_device.setdefault(os.stat(folder).st_dev, []).append(folder)
-    for folders in by_device.values():
-        size = sum(needs[folder] for folder in folders) + SPARE_BYTES
-        count = 2 * len(folders) + SPARE_INODES
-        free, where = os.statvfs(folders[0]), ", ".join(sorted(folders))
-        if free.f_bavail * free.f_frsize < size:
-            told = f"{_shown(size)} are needed there and {_shown(free.f_bavail * free.f_frsize)} are free"
-            raise Refused(f"no room in {where}: {told}; nothing was changed")
-        if free.f_files and free.f_favail < count:
-            raise Refused(f"no room in {where}: {count} inodes are needed there and {free.f_favail} are free")
-
-
-def _shown(size: int) -> str:
-    return f"{size >> 20} MiB" if size >> 20 > 9 else f"{size >> 10} KiB"
 
 
 # --- apply ---
@@ -307,7 +202,9 @@ class _Run:
         self._need_for_builds(needs)
         kept = sum(_size(self.place.base + path) for path in self.work.paths)
         self._need(needs, journal.FOLDER + "/x", kept + sum(len(one.after or b"") for one in self.work.changes))
-        _refuse_shortage(needs)
+        reason = obstacles.shortage(needs)
+        if reason:
+            raise Refused(reason)
 
     def _need_for_builds(self, needs: dict[str, int]) -> None:
         """Builds run one after another: each new file may outgrow the old one, and stands beside it meanwhile."""
@@ -326,7 +223,7 @@ class _Run:
             self._need(needs, f"{folder}/x", size)
 
     def _need(self, needs: dict[str, int], path: str, size: int) -> None:
-        folder = _existing(os.path.dirname(self.place.base + path))
+        folder = obstacles.existing(os.path.dirname(self.place.base + path))
         needs[folder] = needs.get(folder, 0) + size
 
     def _refuse_change(self, change: Change) -> None:
@@ -337,7 +234,7 @@ class _Run:
     def _refuse_path(self, path: str) -> None:
         if root.real(self.place, path) != path:
             raise Refused(f"{path} has become a symbolic link since the plan was made")
-        reason = obstacle(self.place, path)
+        reason = obstacles.obstacle(self.place, path)
         if reason:
             raise Refused(reason)
 

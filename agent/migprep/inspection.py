@@ -279,14 +279,14 @@ def _is_mendable(finding: Finding) -> bool:
 
 
 def _planned(inspection: Inspection, target: Target) -> Foreseen:
-    from migprep import apply, plan
+    from migprep import obstacles, plan
 
     def again(rule: Rule, facts: Facts, target: Target) -> Result:
         return waivers.apply(inspection.grants, _judged(rule, facts, target))
 
     def refusal(path: str) -> str:
         place = tracked.bare(inspection.facts.root)
-        return apply.obstacle(place, path) if isinstance(place, Tree) else ""
+        return obstacles.obstacle(place, path) if isinstance(place, Tree) else ""
 
     made = plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal)
     mended = tuple(one.fingerprint for one in made.mended)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from migprep import apply, evaluate, inspection, journal, plan, tracked, waivers
+from migprep import apply, evaluate, inspection, journal, obstacles, plan, tracked, waivers
 from migprep import root as files
 from migprep.diff import unified
 from migprep.facts import Facts
@@ -105,7 +105,7 @@ def _planned(work: Inspection, options: argparse.Namespace) -> Plan:
     place = tracked.bare(work.facts.root)
 
     def refusal(path: str) -> str:
-        return apply.obstacle(place, path) if isinstance(place, Tree) else ""
+        return obstacles.obstacle(place, path) if isinstance(place, Tree) else ""
 
     return plan.plan(
         work.rules, work.facts, work.targets[0], options.only, options.include, options.cutover, _judge(work), refusal
