@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.block import Block, BlockDevice, Kind, Reference, unresolved
+from migprep.facts.block import TAGS, Block, BlockDevice, Kind, Reference, unresolved
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -21,7 +21,10 @@ RANDOM = frozenset({"/dev/urandom", "/dev/random", "/dev/hw_random", "/dev/hwrng
 
 
 class Entry(NamedTuple):
-    """One line of crypttab(5). `is_needed`: the root or a mount that a boot waits for stands on it."""
+    """One line of crypttab(5): its device, and the one that holds its LUKS header, where that lies apart (header=).
+
+    `is_needed`: the root or a mount that a boot waits for stands on it.
+    """
 
     text: columns.Line
     name: str
@@ -29,6 +32,7 @@ class Entry(NamedTuple):
     key: str
     options: tuple[str, ...]
     device: Reference
+    header: Reference
     is_needed: bool  # or an Unknown, where the block devices could not be read
 
     @property
@@ -72,6 +76,11 @@ class Entry(NamedTuple):
         return any(option.startswith(("tpm2-device=", "tpm2-pin=")) for option in self.options)
 
     @property
+    def has_key_file(self) -> bool:
+        """Opened with a key from a file; beside a TPM the file is only what the TPM has sealed."""
+        return self.key.startswith("/") and not (self.is_random or self.is_bound_to_tpm)
+
+    @property
     def key_device(self) -> str:
         """The device that the key lies on, when it is named by a name that changes; else ""."""
         # /key:/dev/sdb1 (systemd)   /dev/disk/by-label/stick:/key:5 (Debian's passdev)
@@ -81,15 +90,10 @@ class Entry(NamedTuple):
         return ""
 
     @property
-    def header(self) -> Reference:
-        """The device that holds its LUKS header apart (header=), when that is named by a name that changes."""
-        for option in self.options:
-            key, _, value = option.partition("=")
-            spec = value if value.startswith("/dev/") else value.rpartition(":")[2]  # /header.img:/dev/sdb1
-            found = unresolved(spec, "", Unknown(""))
-            if key == "header" and found.is_volatile:
-                return found
-        return Reference("", Kind.OTHER)
+    def header_candidate(self) -> str:
+        """The stable name of the device with its header, as a path: header= takes nothing else."""
+        tag, mark, value = self.header.candidate.partition("=")
+        return f"/dev/disk/{TAGS[tag]}/{value}" if mark else ""
 
     @property
     def candidate(self) -> str:
@@ -121,8 +125,21 @@ class Crypttab(NamedTuple):
 
     def render(self, items: tuple[Entry, ...]) -> str:
         """The text again, with each of `items` named by its stable candidate."""
-        changed = {item.line: item.text.with_field(1, item.candidate) for item in items}
+        return self._with({item.line: item.text.with_field(1, item.candidate) for item in items})
+
+    def render_headers(self, items: tuple[Entry, ...]) -> str:
+        """The text again, with the header of each of `items` on a device named by its stable candidate."""
+        return self._with({item.line: item.text.with_field(3, _moved_header(item)) for item in items})
+
+    def _with(self, changed: dict[int, str]) -> str:
+        """The text again, with these lines in the place of theirs."""
         return "".join(changed.get(line.number, line.raw) for line in self.lines)
+
+
+# luks,header=/dev/sdb1     luks,header=/header.img:/dev/sdb1
+def _moved_header(item: Entry) -> str:
+    old, new = item.header.spec, item.header_candidate
+    return ",".join(one.replace(old, new) if one.startswith("header=") else one for one in item.options)
 
 
 def parse(text: str, block: Block | Unknown, needed: frozenset[str] | Unknown = frozenset()) -> Crypttab:
@@ -135,11 +152,19 @@ def parse(text: str, block: Block | Unknown, needed: frozenset[str] | Unknown = 
 def _entry(line: columns.Line, block: Block | Unknown, needed: frozenset[str] | Unknown) -> Entry:
     fields = [*line.fields, "", ""]
     spec = columns.decode(fields[1])
-    device = unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
+    device = _meant(spec, block)
     if device.kind is Kind.PSEUDO:  # not a file system: a bare word is a file beside nothing
         device = device._replace(kind=Kind.OTHER)
     is_needed: bool = needed if isinstance(needed, Unknown) else fields[0] in needed  # type: ignore[assignment]
-    return Entry(line, fields[0], spec, columns.decode(fields[2]), tuple(fields[3].split(",")), device, is_needed)
+    options = tuple(fields[3].split(","))
+    apart = next((one.partition("=")[2] for one in options if one.startswith("header=")), "")
+    _, mark, below = f":{apart}".partition(":/dev/")  # /dev/sdb1   /header.img:/dev/sdb1   a file on the root
+    header = _meant(f"/dev/{below}", block) if mark else Reference("", Kind.OTHER)
+    return Entry(line, fields[0], spec, columns.decode(fields[2]), options, device, header, is_needed)
+
+
+def _meant(spec: str, block: Block | Unknown) -> Reference:
+    return unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
 
 
 def needed_names(block: Block, mounts: Mounts | Unknown, fstab: Fstab | Unknown) -> frozenset[str]:

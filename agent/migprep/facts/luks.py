@@ -34,7 +34,7 @@ class Header(NamedTuple):
     slots: tuple[str, ...]
     tokens: tuple[Token, ...]
     is_needed: bool  # a boot does not come up without it; or an Unknown
-    is_told: bool  # crypttab says that the TPM opens it
+    is_told: bool  # crypttab says what opens it: the TPM (another rule tells), or a key file
 
     @property
     def is_in_tpm(self) -> bool:
@@ -111,7 +111,7 @@ def _needed(facts: Facts, device: BlockDevice) -> bool:
 def _is_told(facts: Facts, device: BlockDevice) -> bool:
     table = facts.crypttab
     entries = () if isinstance(table, Unknown) else table.entries
-    return any(one.is_bound_to_tpm for one in entries if device in one.device.devices)
+    return any(one.is_bound_to_tpm or one.has_key_file for one in entries if device in one.device.devices)
 
 
 Told = tuple[int, tuple[str, ...], tuple[Token, ...]]
