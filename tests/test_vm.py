@@ -34,6 +34,7 @@ from tests.vm import (
     results,
     scenario,
     testimony,
+    tpm,
     tree,
     trial,
 )
@@ -249,20 +250,54 @@ def test_devices_of_a_source_stay_behind_and_change_no_other_machine() -> None:
     assert disk.name(seen) == disk.name(plain)
 
 
+def test_a_first_start_is_part_of_the_disk_and_on_that_hardware() -> None:
+    plain = scenario.load("hardcoded-sda")
+    one = plain._replace(first=("true",))
+    assert disk.name(one) != disk.name(plain)
+    assert disk.name(one._replace(first=("false",))) != disk.name(one)
+    assert disk.name(one._replace(source=plain.source._replace(devices=("tpm",)))) != disk.name(one)
+    assert trial.late(one) == [] and mounted.is_mountable(one)
+
+
+def test_a_tpm_keeps_its_memory_on_its_own_machine_alone(tmp_path: Path) -> None:
+    one = scenario.parse(STORY + "source: {devices: [tpm]}", "x", "x.yaml")
+    other = scenario.parse(STORY + "source: {devices: [tpm]}\ntarget-devices: [tpm]", "x", "x.yaml")
+    assert hardware.target("kvm", one).devices == () and hardware.target("kvm", other).devices == ("tpm",)
+    assert "swtpm" in disk.tools(one) and "swtpm" not in disk.tools(one._replace(source=scenario.Hardware()))
+    built, here = tmp_path / "disk", tmp_path / "boot"
+    built.mkdir(), here.mkdir()
+    (built / tpm.MEMORY).write_bytes(b"seeds")
+    assert tpm.prepare(scenario.Hardware(), built, here, on_source=True) is None
+    kept = tpm.prepare(one.source, built, here, on_source=True)
+    assert kept and kept.read_bytes() == b"seeds"
+    fresh = tpm.prepare(hardware.target("kvm", other), built, here, on_source=False)
+    assert fresh and not fresh.exists()  # swtpm makes a chip of its own there
+    with tpm.chip(None, tmp_path / "log") as connected:
+        assert connected == []
+
+
+@pytest.mark.skipif(shutil.which("swtpm") is None, reason="needs swtpm(8)")
+def test_a_tpm_listens_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with tpm.chip(tmp_path / "tpm", tmp_path / "log") as connected:
+        assert connected[0] == "-chardev" and Path(connected[1].rpartition("=")[2]).is_socket()
+    assert not command._running
+
+
 def test_what_a_source_does_late_makes_another_fate_and_no_other_disk(tmp_path: Path) -> None:
     """The known fates of scenarios that do nothing late keep their names."""
     plain = scenario.load("hardcoded-sda")
     one = plain._replace(late=("echo @ROOT@ > '/etc/two  words'", "sync"))
-    assert recipe.late(plain) == "" and recipe.late(one) == "echo /dev/sda1 > '/etc/two  words'\nsync\n"
+    ordered = recipe.done(one, one.late)
+    assert recipe.done(plain, plain.late) == "" and ordered == "echo /dev/sda1 > '/etc/two  words'\nsync\n"
     assert disk.name(one) == disk.name(plain)
     assert trial._fate_name(one, "kvm") != trial._fate_name(plain, "kvm")
     assert trial._source_name(one) != trial._source_name(plain)
     assert trial.late(plain) == [] and trial.late(one) == ["late"]
     assert mounted.is_mountable(plain) and not mounted.is_mountable(one)
-    machine.cargo(["late"], None, tmp_path, recipe.late(one))
+    machine.cargo(["late"], None, tmp_path, ordered)
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress((tmp_path / "cargo.00").read_bytes()))) as tar:
         handed = tar.extractfile("late")
-        assert handed and handed.read().decode() == recipe.late(one)
+        assert handed and handed.read().decode() == ordered
 
 
 @pytest.mark.parametrize("text", ["", "noise", "@@root\nx\n@@end 0\n", words(addresses="{nonsense")])

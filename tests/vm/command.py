@@ -30,6 +30,7 @@ PACKAGES = {
     "sfdisk": "fdisk",
     "linux.uml": "user-mode-linux",
     "unshare": "util-linux",
+    "swtpm": "swtpm",
     "virt-v2v": "virt-v2v",
     "nbdkit": "nbdkit",
     "nbdcopy": "libnbd-bin",

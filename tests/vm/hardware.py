@@ -22,6 +22,7 @@ _DEVICES = {
     "watchdog": ["-device", "i6300esb", "-action", "watchdog=none"],
     "vmware-svga": ["-device", "vmware-svga"],
     "vga": ["-device", "VGA"],
+    "tpm": ["-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm"],  # the chip itself: tpm.py
     "vmware-board": ["-smbios", "type=1,manufacturer=VMware,, Inc.,product=VMware Virtual Platform"],
 }
 _DISPLAYS = frozenset({"vmware-svga", "vga"})
@@ -33,6 +34,7 @@ def target(name: str, scenario: Scenario) -> Hardware:
     made_of = _TARGETS[name]
     cpu = scenario.target_cpu or made_of.cpu
     devices = ("vga",) if _DISPLAYS & set(scenario.source.devices) and name != "aws" else ()
+    devices += scenario.target_devices
     return made_of._replace(nics=scenario.source.nics, cpu=cpu, turned=scenario.reorder, devices=devices)
 
 

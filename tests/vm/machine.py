@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from . import cache, command, console, hardware
+from . import cache, command, console, hardware, tpm
 from .scenario import Hardware
 from .tree import GUEST
 
@@ -104,9 +104,10 @@ def boot(
     folder: Path,
     *,
     nvram: Optional[Path] = None,
+    memory: Optional[Path] = None,
     keep: bool = False,
 ) -> Boot:
-    """Boot once; nothing is left running. Without keep the disks stay as they were."""
+    """Boot once; nothing is left running. Without keep the disks stay as they were. `memory`: that of its TPM."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (folder / "console", folder / "said")
     for line in lines:
@@ -116,9 +117,9 @@ def boot(
     argv += [] if keep else ["-snapshot"]
     log = folder / "qemu.log"
     log.write_bytes(b"")
-    with cache.slot():
+    with cache.slot(), tpm.chip(memory, log) as connected:
         began = time.monotonic()
-        process = command.start(argv, log)
+        process = command.start([*argv, *connected], log)
         try:
             death = _listen(process, lines, began, keep)
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import command, fate, machine, mounted, testimony, trial
+from . import command, disk, fate, machine, mounted, testimony, trial
 from .command import LabError
 from .results import Row
 from .scenario import Scenario
@@ -129,7 +129,7 @@ def _undo_in_guest(on: Bench, source: Source, target: str, images: list[Path]) -
 def _copies(on: Bench, target: str) -> list[Path]:
     """Copies of the built disks, with their holes."""
     copies = []
-    for image in on.images(on.disk):
+    for image in disk.images(on.scenario, on.disk):
         path = on.work / f"{image.name}.{target}.raw"
         command.run(["cp", "--sparse=always", str(image), str(path)], on.work / "cp.log", 600, "a copy of the disk")
         copies.append(path)

@@ -111,9 +111,9 @@ def _files(scenario: Scenario, plan: Layout) -> str:
     )
 
 
-def late(scenario: Scenario) -> str:
-    """What the started source does to itself before it is judged, as the guest's shell reads it; "" for nothing."""
-    return "".join(f"{_filled(line, layout(scenario))}\n" for line in scenario.late)
+def done(scenario: Scenario, commands: tuple[str, ...]) -> str:
+    """What the started source does to itself, first or late, as the guest's shell reads it; "" for nothing."""
+    return "".join(f"{_filled(line, layout(scenario))}\n" for line in commands)
 
 
 def _edits(scenario: Scenario, plan: Layout, *, boot: bool) -> str:

@@ -25,7 +25,7 @@ NETWORKS = ("networkd", "ifupdown", "netplan", "networkmanager")
 INITRAMFS = ("most", "source", "dracut", "dracut-source")
 DISKS = ("ide", "sata", "virtio", "virtio-scsi", "nvme")
 NICS = ("e1000", "e1000e", "virtio-net")
-DEVICES = ("watchdog", "vmware-svga", "vga", "vmware-board")
+DEVICES = ("watchdog", "vmware-svga", "vga", "vmware-board", "tpm")
 TARGETS = ("kvm", "kvm-scsi", "aws", "generic", "kvm-bios", "kvm-uefi")
 
 
@@ -79,10 +79,12 @@ class Scenario(NamedTuple):
     replace: tuple[Replace, ...] = ()
     run: tuple[str, ...] = ()
     run_last: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()  # the source does this once to itself, at a start of its own; then its disk is built
     late: tuple[str, ...] = ()  # the started source does this to itself before it is judged: it would not start again
     source: Hardware = Hardware()
     targets: tuple[str, ...] = ("kvm",)
     target_cpu: str = ""
+    target_devices: tuple[str, ...] = ()
     reorder: bool = False
     finds: tuple[tuple[str, tuple[str, ...]], ...] = ()
     smoke: bool = False
@@ -177,7 +179,8 @@ _CHOICES = {
     "target-cpu": (),
 }
 _KEYS = (
-    *_CHOICES, "packages", "files", "replace", "run", "run-last", "late", "source", "targets", "finds", "smoke", "reorder",
+    *_CHOICES, "packages", "files", "replace", "run", "run-last", "first", "late", "source", "targets", "target-devices", "finds",
+    "smoke", "reorder",
 )  # fmt: skip
 
 
@@ -204,8 +207,10 @@ def parse(text: str, name: str, where: str) -> Scenario:
 def _value(reader: _Reader, key: str, node: yaml.Node) -> Any:
     if key in _CHOICES:
         return reader.text(node, _CHOICES[key])
-    if key in ("packages", "run", "run-last", "late"):
+    if key in ("packages", "run", "run-last", "first", "late"):
         return reader.texts(node)
+    if key == "target-devices":
+        return reader.texts(node, DEVICES)
     if key == "targets":
         return reader.texts(node, TARGETS)
     if key == "files":

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from . import cache, command, disk, fate, hardware, layout, machine, mend, mounted, nvram, recipe, testimony, tree
+from . import cache, command, disk, fate, hardware, layout, machine, mend, mounted, nvram, recipe, testimony, tpm, tree
 from .fate import Fate, Prediction
 from .results import Row
 from .scenario import Scenario
@@ -30,14 +30,10 @@ class Bench(NamedTuple):
     product: Optional[bytes]
     fresh: bool
 
-    def images(self, folder: Path) -> list[Path]:
-        names = ["disk", "more"] if self.scenario.has_two_disks else ["disk"]
-        return [folder / name for name in names]
-
     @property
     def moving(self) -> list[Path]:
         """The disks that go to a target: as built, or as the source left them where it does something late."""
-        built = self.images(self.disk)
+        built = disk.images(self.scenario, self.disk)
         return [self.layer(image, "late") for image in built] if self.scenario.late else built
 
     def layer(self, image: Path, purpose: str) -> Path:
@@ -64,7 +60,7 @@ def overlays(on: Bench, purpose: str) -> list[Path]:
     """Fresh writable layers over the built disks."""
     command.require("qemu-img")
     made = []
-    for image in on.images(on.disk):
+    for image in disk.images(on.scenario, on.disk):
         path = on.layer(image, purpose)
         argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(image), str(path)]
         command.run(argv, on.work / "qemu-img.log", 60, "a writable layer over the disk")
@@ -79,9 +75,11 @@ def listen(on: Bench, where: str, acts: list[str], images: list[Path], *, keep: 
     folder = on.work / where
     folder.mkdir(parents=True, exist_ok=True)
     vars_file = nvram.prepare(scenario, folder, made_of.firmware, on_source=where.startswith("source"))
-    handed = machine.cargo(acts, on.product, folder, recipe.late(scenario))
+    handed = machine.cargo(acts, on.product, folder, recipe.done(scenario, scenario.late))
     for attempt in range(1, TRIES + 1):
-        boot = machine.boot(made_of, images, handed, folder, nvram=vars_file, keep=keep)._replace(attempts=attempt)
+        memory = tpm.prepare(made_of, on.disk, folder, on_source=where.startswith("source"))
+        boot = machine.boot(made_of, images, handed, folder, nvram=vars_file, memory=memory, keep=keep)
+        boot = boot._replace(attempts=attempt)
         if boot.stalled and not keep:
             tell(f"  {scenario.name} on {where}: the emulator stalled, again")
         elif where.startswith("source") and not keep and flipped(on, boot):
