@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -393,6 +394,13 @@ def test_a_broken_cache_entry_is_built_again(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(LabError):
         cache.entry("disks", "e", fail)
     assert [path.name for path in (tmp_path / "disks").iterdir()] == ["d"]
+
+
+def test_the_product_is_unpacked_once_for_all_who_ask_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGPREP_LAB", str(tmp_path))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: machine.here(trial.CHECKOUT), range(4)))
+    assert len(found) == 1 and all((path / "migprep" / "cli.py").is_file() for path in found)
 
 
 def test_what_is_built_alike_is_one_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
