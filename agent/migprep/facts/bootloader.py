@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.efi import Esp
+from migprep.facts.block import Block
+from migprep.facts.efi import Esp, Stub
 from migprep.formats import bootmenu
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
@@ -75,6 +76,13 @@ class BootLoader(NamedTuple):
     once: str  # the entry that GRUB starts at the next boot alone (grub-reboot(8)), "" for none
     lost: tuple[Lost, ...]
     remembered: tuple[Remembered, ...] = ()
+    core: Stub | None = None  # what leads GRUB's core in the boot sector of BIOS to its menu, where that is a UUID
+
+    def lost_stubs(self, block: Block, is_uefi: bool) -> tuple[Stub, ...]:
+        """What leads the loader that firmware starts to a file system that no device has."""
+        if is_uefi:
+            return self.esp.lost_stubs(block)
+        return (self.core,) if self.core and not block.reference(f"UUID={self.core.uuid}").devices else ()
 
     @property
     def is_missing(self) -> bool:
@@ -119,7 +127,9 @@ def probe(facts: Facts) -> BootLoader:
         if entries:
             kept = _remembered(root, entries, known) if kind == "systemd-boot" else ()
             lost = tuple(_lost(root, entries))
-            return BootLoader(kind, path, entries, esp, known.get("", ""), known.get("next_entry", ""), lost, kept)
+            core = _core(root, path) if kind == "grub" else None
+            once = known.get("next_entry", "")
+            return BootLoader(kind, path, entries, esp, known.get("", ""), once, lost, kept, core)
     return BootLoader("", "", (), esp, "", "", ())
 
 
@@ -130,6 +140,20 @@ def unmounted(facts: Facts) -> frozenset[str]:
         return frozenset()
     asked = {entry.mountpoint for entry in fstab.entries if entry.mountpoint in ("/boot", "/boot/efi", "/efi")}
     return frozenset(place for place in asked if mounts.at(place) is None)
+
+
+# search.fs_uuid 6c1d0f4e-8a77-4f0e-9d5b-1d2c3b4a5e6f root hd0,msdos1
+def _core(root: Root, menu: str) -> Stub | None:
+    """What the last grub-install(8) for BIOS built into its core, which it leaves beside the modules."""
+    from migprep.facts import loaders
+
+    path = f"{menu.rpartition('/')[0]}/i386-pc/load.cfg"
+    try:
+        text = files.text(root, path, 65536) or ""
+    except files.Unreadable:  # a capture that was made without this question
+        return None
+    found = re.search(loaders.SEARCH, text)
+    return Stub(path, text.count("\n", 0, found.start()) + 1, "", found.group("uuid")) if found else None
 
 
 Found = tuple[str, tuple[MenuEntry, ...], dict[str, str]]
