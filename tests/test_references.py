@@ -45,6 +45,19 @@ def test_other_than_mounted() -> None:
     assert ("/etc/fstab", f"UUID={U}", "other") in states("sda", "sdb", "root-on-sda1", **files)
 
 
+def test_what_the_sites_own_mount_units_name() -> None:
+    place = "/etc/systemd/system/srv-more.mount"
+    link = {"/etc/systemd/system/multi-user.target.wants/srv-more.mount": ""}
+    unit = "[Mount]\nWhere=/srv/more\nWhat=UUID={}\n"
+    assert (place, f"UUID={U}", "found") in states("sda", **link, **{place: unit.format(U)})
+    assert (place, "UUID=dead-beef", "missing") in states("sda", **link, **{place: unit.format("dead-beef")})
+    dropin = {f"{place}.d/a.conf": f"[Mount]\nWhat=UUID={U}\n"}
+    found = states("sda", **link, **{place: unit.format("dead-beef")}, **dropin)
+    assert (f"{place}.d/a.conf", f"UUID={U}", "found") in found
+    assert not any(text == "UUID=dead-beef" for _, text, _ in found)
+    assert not any(path == place for path, _, _ in states("sda", **{place: unit.format(U)}))
+
+
 def test_what_an_image_and_lvm_name() -> None:
     found = states("debian", "lvm", **{
         "/etc/lvm/devices/system.devices": "IDTYPE=devname IDNAME=/dev/sda2 DEVNAME=/dev/sda2 PVID=Aaaaaabbbbccccddddeeeeffffgggggg\n"

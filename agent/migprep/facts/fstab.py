@@ -33,6 +33,7 @@ class Entry(NamedTuple):
     device: Reference
     mounted: str  # path of the device that is mounted there now, "" when none or not known
     further: tuple[Reference, ...] = ()  # devices that its options name
+    path: str = PATH  # of the file: this one, or a unit's
 
     @property
     def line(self) -> int:
@@ -167,6 +168,12 @@ class Fstab(NamedTuple):
     entries: tuple[Entry, ...]
     malformed: tuple[Malformed, ...]
     init: str = "systemd"  # which program mounts them: System.init
+    units: tuple[Entry, ...] = ()  # what the site's own mount and swap units ask for besides
+
+    @property
+    def mounts(self) -> tuple[Entry, ...]:
+        """All that is mounted at boot, whoever asks for it."""
+        return self.entries + self.units
 
     @property
     def doubled(self) -> tuple[Entry, ...]:
@@ -203,7 +210,10 @@ def parse(text: str, block: Block | Unknown, mounts: Mounts | Unknown) -> Fstab:
         if reason:
             malformed.append(Malformed(line.number, line.raw.strip(), reason))
         else:
-            entries.append(_entry(line, block, mounts))
+            fields = [columns.decode(field) for field in line.fields]
+            fstype = fields[2] if len(fields) > 2 else "auto"
+            options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
+            entries.append(entry(line, fields[0], fields[1], fstype, options, block, mounts))
     return Fstab(lines, tuple(entries), tuple(malformed))
 
 
@@ -218,11 +228,17 @@ def fault(line: columns.Line) -> str:
     return f"{numbers[0]!r} stands where a number must" if numbers else ""
 
 
-def _entry(line: columns.Line, block: Block | Unknown, mounts: Mounts | Unknown) -> Entry:
-    fields = [columns.decode(field) for field in line.fields]
-    spec, mountpoint = fields[0], fields[1].rstrip("/") or "/"
-    fstype = fields[2] if len(fields) > 2 else "auto"
-    options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
+def entry(
+    line: columns.Line,
+    spec: str,
+    mountpoint: str,
+    fstype: str,
+    options: tuple[str, ...],
+    block: Block | Unknown,
+    mounts: Mounts | Unknown,
+) -> Entry:
+    """What is to be mounted, with the devices that it means now."""
+    mountpoint = mountpoint.rstrip("/") or "/"
     device = _reference(spec if "=" in spec else spec.strip("\"'"), block, fstype)
     named = (option.partition("=") for option in options)
     further = tuple(_reference(_node(value), block) for key, _, value in named if key in OPTION_DEVICES)
@@ -255,6 +271,8 @@ def probe(facts: Facts) -> Fstab:
     text = files.text(facts.root, PATH)
     if text is None:
         raise Undetermined(f"no {PATH}")
-    from migprep.facts import system
+    from migprep.facts import mount_units, system
 
-    return parse(text, facts.block, facts.mounts)._replace(init=system.init(facts.root))
+    found, init = parse(text, facts.block, facts.mounts), system.init(facts.root)
+    units = mount_units.entries(facts.root, facts.block, facts.mounts) if init == "systemd" else ()
+    return found._replace(init=init, units=units)

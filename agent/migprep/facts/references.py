@@ -70,9 +70,9 @@ def _mention(path: str, line: int, reference: Reference, is_other: bool = False)
 
 def _table(facts: Facts) -> Iterator[Mention]:
     fstab = facts.fstab
-    for entry in () if isinstance(fstab, Unknown) else fstab.entries:
+    for entry in () if isinstance(fstab, Unknown) else fstab.mounts:
         if entry.device.kind not in SILENT:
-            yield _mention("/etc/fstab", entry.line, entry.device, entry.is_other_than_mounted)
+            yield _mention(entry.path, entry.line, entry.device, entry.is_other_than_mounted)
 
 
 def _arguments(facts: Facts) -> Iterator[Mention]:
