@@ -68,9 +68,9 @@ def _added(now: Facts, planned: Facts) -> tuple[str, ...]:
 
 def _defaults(facts: Facts) -> set[str]:
     """Every word that some file puts into the arguments of a menu made anew."""
-    from migprep.facts.arguments import ASSIGNMENT
+    from migprep.facts.arguments import ASSIGNMENT, DEFAULTS, DROP_INS
 
-    paths = ("/etc/default/grub", *root.glob(facts.root, "/etc/default/grub.d/*.cfg"))
+    paths = (DEFAULTS, *root.glob(facts.root, DROP_INS))
     texts = [root.text(facts.root, path) or "" for path in paths]
     given = [found.group("value") for text in texts for found in re.finditer(ASSIGNMENT, text)]
     return {word.strip("\"'") for value in given for word in value.split() if "$" not in word}

@@ -26,9 +26,12 @@ ASSIGNMENT = (
 SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX_RECOVERY",
          "GRUB_CMDLINE_LINUX_XEN_REPLACE", "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT", "DEFAULT_APPEND",
          "FAILSAFE_APPEND", "XEN_KERNEL_APPEND", "kernel_cmdline"}  # fmt: skip
-
-
-NAMES = r"(?m)^[ \t]*GRUB_DISABLE(?:_LINUX)?_UUID=[\"']?true\b[\"']?"
+#: Settings with which grub-mkconfig writes kernel names instead of UUIDs (info grub).
+NAMING = ("GRUB_DISABLE_LINUX_UUID", "GRUB_DISABLE_UUID")
+DEFAULTS, DROP_INS = "/etc/default/grub", "/etc/default/grub.d/*.cfg"
+MAKERS = ("/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkconfig", "/usr/sbin/grub2-mkconfig")
+# if [ -e /x ]; then     case $A in     f() {
+BLOCKS = r"(?m)^[ \t]*(?:if|case|for|while|until)\b|[{(][ \t]*$"
 
 
 #: Arguments with which a boot ends in a shell at the console (kernel-command-line(7), dracut.cmdline(7), init(8)).
@@ -36,7 +39,8 @@ SHELLS = frozenset({"single", "s", "S", "1", "-s", "rescue", "emergency", "-b"})
 BREAKS = frozenset({"rd.break", "rdbreak", "break"})
 UNITS, PROGRAMS = ("rescue.target", "emergency.target"), ("/sh", "/bash", "/dash", "/sulogin", "/busybox")
 
-
+#: What a shell reads as one, and a quote that is left alone.
+QUOTED = r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|(?:^|(?<=\s))#[^\n]*|[\"']"
 #: Where Red Hat 8 keeps the arguments of all entries, in GRUB's environment block.
 KERNELOPTS = re.compile(r"(?m)^kernelopts=(.*)$")
 
@@ -151,20 +155,55 @@ class Store(NamedTuple):
     arguments: tuple[Argument, ...]
 
 
+class Naming(NamedTuple):
+    """A file of GRUB's defaults that has the menu made with kernel names."""
+
+    path: str
+    text: str
+    settings: tuple[re.Match[str], ...]
+
+    @property
+    def key(self) -> str:
+        """The setting that counts: the last one."""
+        return self.settings[-1].group("name")
+
+    @property
+    def line(self) -> int:
+        """Where that stands."""
+        return self.text.count("\n", 0, self.settings[-1].start()) + 1
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return self.key if self.path == DEFAULTS else f"{self.key} in {self.path}"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a line can be taken out: no block of the shell is left empty."""
+        return not re.search(BLOCKS, self.text)
+
+    @property
+    def without(self) -> str:
+        """The text with those lines commented out, so that the menu is made with UUIDs."""
+        text = self.text
+        for found in reversed(self.settings):
+            text = f"{text[: found.start()]}#{text[found.start() :]}"
+        return text
+
+
 class Arguments(NamedTuple):
     """Every argument that names a device, wherever it is kept, and the words of the running kernel."""
 
     running: tuple[cmdline.Word, ...]
     stores: tuple[Store, ...]
-    defaults: str  # the text of /etc/default/grub, "" without one
+    defaults: tuple[Store, ...]  # the files that grub-mkconfig sources, in its order
     next: tuple[Given, ...] | Unknown = ()  # every argument of the next boot
     root: frozenset[str] | Unknown = frozenset()  # names of the device mounted as root and of all below it
 
     @property
-    def is_unbalanced(self) -> bool:
-        """Whether a quote in /etc/default/grub is never closed: a shell that reads it fails."""
-        tokens = re.findall(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|(?:^|(?<=\s))#[^\n]*|[\"']", self.defaults, re.DOTALL)
-        return any(one in ("'", '"') for one in tokens)
+    def unbalanced(self) -> tuple[Store, ...]:
+        """The files of GRUB's defaults in which a quote is never closed: a shell that reads them fails."""
+        return tuple(one for one in self.defaults if {"'", '"'} & set(re.findall(QUOTED, one.text, re.DOTALL)))
 
     @property
     def kept(self) -> tuple[Argument, ...]:
@@ -186,20 +225,16 @@ class Arguments(NamedTuple):
         return tuple(one for one in self.kept if one not in deciding and one.path != RUNNING)
 
     @property
-    def named_by_default(self) -> bool:
-        """Whether GRUB's menu is made with kernel names: GRUB_DISABLE_LINUX_UUID=true (info grub)."""
-        return bool(re.search(NAMES, self.defaults))
-
-    @property
-    def named_line(self) -> int:
-        """The line of /etc/default/grub that says so; 0 for none."""
-        found = re.search(NAMES, self.defaults)
-        return self.defaults.count("\n", 0, found.start()) + 1 if found else 0
-
-    @property
-    def without_names(self) -> str:
-        """/etc/default/grub with that line commented out, so that the menu is made with UUIDs."""
-        return re.sub(NAMES, lambda found: "#" + found.group(), self.defaults)
+    def naming(self) -> tuple[Naming, ...]:
+        """The files that have GRUB's menu made with kernel names; what the last of all files says counts."""
+        texts = {one.path: one.text for one in self.defaults}
+        told = [(path, found) for path, text in texts.items() for found in re.finditer(ASSIGNMENT, text)]
+        last = {found.group("name"): _is_true(found) for _, found in told}
+        by_file: dict[str, tuple[re.Match[str], ...]] = {}
+        for path, found in told:
+            if found.group("name") in NAMING and last[found.group("name")] and _is_true(found):
+                by_file[path] = (*by_file.get(path, ()), found)
+        return tuple(Naming(path, texts[path], settings) for path, settings in by_file.items())
 
     @property
     def elsewhere(self) -> tuple[Argument, ...]:
@@ -259,11 +294,25 @@ def probe(facts: Facts) -> Arguments:
     stores += _assigned(root, block)
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
-    defaults = files.text(root, "/etc/default/grub") or ""
     next_boot = following(facts) or Unknown(
         "neither a boot menu nor /proc/cmdline tells the arguments of the next boot"
     )
+    defaults = _sourced(root, stores)
     return Arguments(cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block))
+
+
+def _sourced(root: Root, stores: list[Store]) -> tuple[Store, ...]:
+    """Those of GRUB's defaults that grub-mkconfig reads: drop-ins, too, unless it is one that knows none."""
+    found = [one for one in stores if one.path == DEFAULTS or one.path.startswith(f"{DEFAULTS}.d/")]
+    if any(one.path != DEFAULTS for one in found):
+        makers = [text for text in (files.text(root, path) for path in MAKERS) if text]
+        if makers and not any(f"{DEFAULTS[4:]}.d" in text for text in makers):
+            found = [one for one in found if one.path == DEFAULTS]
+    return tuple(found)
+
+
+def _is_true(found: re.Match[str]) -> bool:
+    return not found.group("plus") and found.group("value").rstrip(";").strip("\"'") == "true"
 
 
 def following(facts: Facts) -> tuple[Given, ...]:
@@ -370,8 +419,7 @@ def _kernelopts(path: str, text: str, block: Block | Unknown, is_default: bool) 
 
 def _assigned(root: Root, block: Block | Unknown) -> list[Store]:
     paths = [
-        ("/etc/default/grub", "defaults"),
-        *((path, "defaults") for path in files.glob(root, "/etc/default/grub.d/*.cfg")),
+        (DEFAULTS, "defaults"), *((path, "defaults") for path in files.glob(root, DROP_INS)),
         ("/etc/sysconfig/bootloader", "defaults"), ("/etc/dracut.conf", "dracut"),
         *((path, "dracut") for path in files.glob(root, "/etc/dracut.conf.d/*.conf")),
         ("/etc/initramfs-tools/initramfs.conf", "initramfs-tools"),
