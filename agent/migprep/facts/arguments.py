@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from migprep.facts import Facts
+    from migprep.facts.bootloader import BootLoader, MenuEntry
+    from migprep.facts.menuvars import Expanded
 
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
 DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
+ROOTS = frozenset({"root", "real_root", "crypt_root", "cryptdevice"})
 # GRUB_CMDLINE_LINUX="console=tty0 root=/dev/sda1"
 ASSIGNMENT = (
     r"(?m)^[ \t]*(?:export[ \t]+)?(?P<name>[A-Z_a-z0-9]+)[ \t]*(?P<plus>\+?)="
@@ -41,8 +44,6 @@ UNITS, PROGRAMS = ("rescue.target", "emergency.target"), ("/sh", "/bash", "/dash
 
 #: What a shell reads as one, and a quote that is left alone.
 QUOTED = r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|(?:^|(?<=\s))#[^\n]*|[\"']"
-#: Where Red Hat 8 keeps the arguments of all entries, in GRUB's environment block.
-KERNELOPTS = re.compile(r"(?m)^kernelopts=(.*)$")
 
 
 class Given(NamedTuple):
@@ -93,7 +94,7 @@ class Argument(NamedTuple):
     @property
     def is_root(self) -> bool:
         """Names the root filesystem."""
-        return self.key in ("root", "real_root", "crypt_root", "cryptdevice")
+        return self.key in ROOTS
 
     @property
     def is_absent(self) -> bool:
@@ -199,6 +200,7 @@ class Arguments(NamedTuple):
     defaults: tuple[Store, ...]  # the files that grub-mkconfig sources, in its order
     next: tuple[Given, ...] | Unknown = ()  # every argument of the next boot
     root: frozenset[str] | Unknown = frozenset()  # names of the device mounted as root and of all below it
+    unknown: Unknown | None = None  # a variable of the menu that may hold what decides
 
     @property
     def unbalanced(self) -> tuple[Store, ...]:
@@ -214,14 +216,23 @@ class Arguments(NamedTuple):
 
     @property
     def deciding(self) -> tuple[Argument, ...]:
-        """The arguments with which the machine boots next: the menu's default, else what it runs with now."""
+        """The arguments with which the machine boots next: the menu's default, else what it runs with now.
+
+        Raises Undetermined where a variable of the menu hides them.
+        """
+        if self.unknown:
+            raise Undetermined(self.unknown.reason)
+        return self._deciding
+
+    @property
+    def _deciding(self) -> tuple[Argument, ...]:
         kept = self.kept
         return tuple(one for one in kept if one.gates) or tuple(one for one in kept if one.path == RUNNING)
 
     @property
     def others(self) -> tuple[Argument, ...]:
         """The arguments of other menu entries, and of files from which later entries are made."""
-        deciding = self.deciding
+        deciding = self._deciding
         return tuple(one for one in self.kept if one not in deciding and one.path != RUNNING)
 
     @property
@@ -294,11 +305,13 @@ def probe(facts: Facts) -> Arguments:
     stores += _assigned(root, block)
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
-    next_boot = following(facts) or Unknown(
-        "neither a boot menu nor /proc/cmdline tells the arguments of the next boot"
-    )
+    unknown = unknown_variables(facts)
+    next_boot = (
+        unknown or following(facts)
+        or Unknown("neither a boot menu nor /proc/cmdline tells the arguments of the next boot")
+    )  # fmt: skip
     defaults = _sourced(root, stores)
-    return Arguments(cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block))
+    return Arguments(cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block), unknown)
 
 
 def _sourced(root: Root, stores: list[Store]) -> tuple[Store, ...]:
@@ -330,12 +343,40 @@ def boots(facts: Facts) -> Iterator[tuple[str, tuple[cmdline.Word, ...]]]:
         yield RUNNING, cmdline.words(files.text(facts.root, RUNNING, 65536) or "")
         return
     for one in entries:
-        text = menu_text(facts.root, one.path)
-        yield one.path, cmdline.words(text, one.entry.start, one.entry.end)
-        if "$kernelopts" in text[one.entry.start : one.entry.end] and loader.environment:
-            kept = files.text(facts.root, loader.environment, 65536) or ""
-            for found in KERNELOPTS.finditer(kept):
-                yield loader.environment, cmdline.words(kept, *found.span(1))
+        found = expanded(facts.root, loader, one, menu_text(facts.root, one.path))
+        by_path: dict[str, tuple[cmdline.Word, ...]] = {}
+        for given in found.given:
+            by_path[given.path] = (*by_path.get(given.path, ()), given.word)
+        yield from by_path.items()
+
+
+def expanded(root: Root, loader: BootLoader, one: MenuEntry, text: str) -> Expanded:
+    """The arguments of an entry, with what GRUB's variables stand for; `text` is that of its file."""
+    from migprep.facts import menuvars
+
+    span = (one.entry.start, one.entry.end)
+    if loader.kind != "grub":
+        return menuvars.plain(one.path, text, span)
+    return menuvars.of_entry(root, loader.path, loader.environment, one.path, text, span)
+
+
+def unknown_variables(facts: Facts) -> Unknown | None:
+    """Why the arguments of the next boot cannot be known, where a variable of GRUB's menu is what tells them."""
+    from migprep.facts.bootloader import menu_text
+
+    loader = facts.bootloader
+    if isinstance(loader, Unknown) or loader.kind != "grub":
+        return None
+    for one in loader.entries:
+        text = menu_text(facts.root, one.path) if one.is_default else ""
+        if "$" in text[one.entry.start : one.entry.end]:
+            found = expanded(facts.root, loader, one, text)
+            # Without any root= among them, it is what a variable lacks that nothing gives a value.
+            names = found.unknown or (() if any(each.word.key in ROOTS for each in found.given) else found.unset)
+            if names:
+                told = ", ".join(f"${name}" for name in names)
+                return Unknown(f"what GRUB has for {told} in {one.path}, line {one.entry.line}, is not known")
+    return None
 
 
 def _root(facts: Facts, block: Block | Unknown) -> frozenset[str] | Unknown:
@@ -397,24 +438,21 @@ def _menus(facts: Facts, block: Block | Unknown) -> list[Store]:
     if isinstance(loader, Unknown):
         return []
     texts = {path: menu_text(facts.root, path) for path in dict.fromkeys(one.path for one in loader.entries)}
-    stores: dict[str, tuple[Argument, ...]] = {}
+    stores: dict[str, dict[int, Argument]] = {}
     for one in loader.entries:
         text = texts[one.path]
-        words = cmdline.words(text, one.entry.start, one.entry.end)
-        named = _named(one.path, "menu", words, block, one.is_default, bool(one.entry.initrd))
-        stores[one.path] = stores.get(one.path, ()) + named
-        if "$kernelopts" in text[one.entry.start : one.entry.end] and loader.environment:
-            texts[loader.environment] = files.text(facts.root, loader.environment, 65536) or ""
-            if one.is_default or loader.environment not in stores:
-                found = _kernelopts(loader.environment, texts[loader.environment], block, one.is_default)
-                stores[loader.environment] = found
-    return [Store(path, texts[path], named) for path, named in stores.items()]
-
-
-def _kernelopts(path: str, text: str, block: Block | Unknown, is_default: bool) -> tuple[Argument, ...]:
-    found = KERNELOPTS.search(text)
-    words = cmdline.words(text, found.start(1), found.end(1)) if found else ()
-    return _named(path, "menu", words, block, is_default)
+        stores.setdefault(one.path, {})
+        found: dict[str, list[cmdline.Word]] = {}
+        for given in expanded(facts.root, loader, one, text).given:
+            texts[given.path] = given.text
+            found.setdefault(given.path, []).append(given.word)
+        for path, words in found.items():
+            kept = stores.setdefault(path, {})
+            for named in _named(path, "menu", tuple(words), block, one.is_default, bool(one.entry.initrd)):
+                # What a variable gives to several entries is one text: the entry that boots next decides.
+                if one.is_default or named.start not in kept:
+                    kept[named.start] = named
+    return [Store(path, texts[path], tuple(named.values())) for path, named in stores.items()]
 
 
 def _assigned(root: Root, block: Block | Unknown) -> list[Store]:

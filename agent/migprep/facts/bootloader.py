@@ -203,11 +203,22 @@ def _grub(root: Root, esp: Esp) -> Found:
         if added:
             # Their numbers go on where those of the menu end, which is not known here.
             found += [(more, one._replace(place=f"custom {one.place}")) for one in added]
+        found = [(where, _filled(root, path, known.get("", ""), where, one)) for where, one in found]
         menu = menu._replace(entries=tuple(one for _, one in found))
         once = known.get("next_entry", "") if "next_entry" in text else ""
         chosen = menu.chosen(known.get("saved_entry", ""))
         return path, _marked(path, tuple(found), chosen, menu.named(once)), {**known, "next_entry": once}
     return NOTHING
+
+
+def _filled(root: Root, menu: str, environment: str, path: str, entry: bootmenu.Entry) -> bootmenu.Entry:
+    """An entry whose files are named by variables, with the names that these stand for."""
+    if "$" not in entry.kernel + entry.initrd:
+        return entry
+    from migprep.facts import menuvars
+
+    kernel, initrd = menuvars.filled(root, menu, environment, path, entry.start, entry.kernel, entry.initrd)
+    return entry._replace(kernel=kernel, initrd=initrd)
 
 
 def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str = "") -> Found:
@@ -300,7 +311,7 @@ def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
         if one.is_default and not one.path.lower().endswith(".efi"):
             for name in (one.entry.kernel, one.entry.initrd):
                 place = located(root, name) if name else ""
-                if name and not place:
+                if name and not place and not re.search(r"(?!^)\$", name.partition(")")[2] or name):
                     yield Lost(one.path, one.entry.line, name)
                 elif place and name == one.entry.kernel and _is_empty(root, place):
                     yield Lost(one.path, one.entry.line, name, "that file is empty")

@@ -78,8 +78,8 @@ SEARCH = r"[ \t]*(?:search\b[^\n]*(?:--set|-s)\b(?!=(?!root\b))|search\.\w+[ \t]
 
 # Compiled when the first menu is read (re keeps what it compiled): most machines have one kind of menu.
 LINUX = (
-    r"[ \t]*(?:linux(?:16|efi)?|module2?)[ \t]+(?:--\S+[ \t]+)?"
-    r"(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image)\S*)(?P<args>[^\n]*)"
+    r"[ \t]*(?:(?P<linux>linux(?:16|efi)?)|module2?)[ \t]+(?:--\S+[ \t]+)?"
+    r"(?P<kernel>\S*(?:vmlinu|bzImage|kernel|Image|(?(linux)\$\{?\w[^/\s]*(?=\s|$)|vmlinu))\S*)(?P<args>[^\n]*)"
 )
 INITRD = r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<paths>(?:--\S+[ \t]+)?\S*(?:init|img)\S*[^\n]*)"
 ENTRY = r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)"
