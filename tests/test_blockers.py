@@ -34,6 +34,10 @@ def test_the_guests_of_a_blocker_are_in_the_lab(rule: str, kind: str) -> None:
     assert found <= ({rule} if kind == "lost" else set())
 
 
+def test_every_guest_of_a_blocker_was_booted() -> None:
+    assert {pair for pair in GUESTS.values() if pair not in ROWS} == set()
+
+
 @pytest.mark.parametrize(("rule", "kind"), [case for case in GUESTS if GUESTS[case] in ROWS])
 def test_the_guests_of_a_blocker_fared_as_listed(rule: str, kind: str) -> None:
     row = ROWS[GUESTS[rule, kind]]
