@@ -8,7 +8,7 @@ from migprep import root as files
 from migprep.facts.block import Block, Kind, Reference, unresolved
 from migprep.formats import bootmenu, cmdline
 from migprep.model import Undetermined, Unknown
-from migprep.root import Root
+from migprep.root import Root, Unreadable
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SHELL = {"GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT", "GRUB_CMDLINE_LINUX
 #: Settings with which grub-mkconfig writes kernel names instead of UUIDs (info grub).
 NAMING = ("GRUB_DISABLE_LINUX_UUID", "GRUB_DISABLE_UUID")
 DEFAULTS, DROP_INS = "/etc/default/grub", "/etc/default/grub.d/*.cfg"
+#: What a maker of the menu says that sources drop-ins, too: Debian's, and those that come from it.
+SOURCED = "/default/grub.d"
 MAKERS = ("/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkconfig", "/usr/sbin/grub2-mkconfig")
 # if [ -e /x ]; then     case $A in     f() {
 BLOCKS = r"(?m)^[ \t]*(?:if|case|for|while|until)\b|[{(][ \t]*$"
@@ -318,10 +320,18 @@ def _sourced(root: Root, stores: list[Store]) -> tuple[Store, ...]:
     """Those of GRUB's defaults that grub-mkconfig reads: drop-ins, too, unless it is one that knows none."""
     found = [one for one in stores if one.path == DEFAULTS or one.path.startswith(f"{DEFAULTS}.d/")]
     if any(one.path != DEFAULTS for one in found):
-        makers = [text for text in (files.text(root, path) for path in MAKERS) if text]
-        if makers and not any(f"{DEFAULTS[4:]}.d" in text for text in makers):
+        maker = menu_maker(root)
+        if maker and SOURCED not in maker:
             found = [one for one in found if one.path == DEFAULTS]
     return tuple(found)
+
+
+def menu_maker(root: Root) -> str:
+    """The script that makes GRUB's menu; "" where there is none, or none that can be read."""
+    try:
+        return next((text for text in (files.text(root, path) for path in MAKERS) if text), "")
+    except Unreadable:
+        return ""
 
 
 def _is_true(found: re.Match[str]) -> bool:

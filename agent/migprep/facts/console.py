@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.arguments import ASSIGNMENT, padded
+from migprep.facts.arguments import ASSIGNMENT, SOURCED, menu_maker, padded
 from migprep.formats import cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
@@ -140,8 +140,7 @@ def _file(root: Root, path: str, text: str) -> str:
         return ""
     if "### BEGIN /etc/grub.d/" not in text:
         return path
-    maker = files.text(root, "/usr/sbin/grub-mkconfig") or files.text(root, "/usr/bin/grub-mkconfig") or ""
-    if "/default/grub.d" in maker:
+    if SOURCED in menu_maker(root):
         return DROP_IN
     return DEFAULTS if _assigned(DEFAULTS, files.text(root, DEFAULTS) or "") else ""
 

@@ -50,6 +50,7 @@ class Frozen(NamedTuple):
     waits: tuple[Word, ...]
     unopened: tuple[str, ...]  # images of initramfs-tools without a line for the container of the root
     unlisted: tuple[str, ...]  # images of initramfs-tools that bring LVM and no devices file: they open every volume
+    held: tuple[stacks.Held, ...]  # one of each image; () unless all of them are known, and none is only planned
 
     def lists_that_break(self, prefix: str) -> tuple[stacks.DeviceList, ...]:
         """As Stacks.lists_that_break, of the images."""
@@ -72,10 +73,11 @@ def probe(facts: Facts) -> Frozen:
     if isinstance(block, Unknown):
         raise Undetermined(block.reason)
     members: Any = zip(*(_of(facts, block, image) for image in known))
-    return Frozen(*(tuple(each for part in parts for each in part) for parts in members))
+    frozen = Frozen(*(tuple(each for part in parts for each in part) for parts in members))
+    return frozen if len(known) == len(images.next) else frozen._replace(held=())
 
 
-NOTHING = Frozen((), (), (), (), (), (), (), (), (), ())
+NOTHING = Frozen((), (), (), (), (), (), (), (), (), (), ())
 
 
 def _of(facts: Facts, block: Block, image: Image) -> Frozen:
@@ -90,8 +92,10 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
     cmdlines = {name: text for name, text in texts.items() if "cmdline.d/" in name}
     told = facts.arguments
     is_told = not isinstance(told, Unknown) and any(one.key == "root" for one in told.deciding)
+    filters = stacks.filters(lvm, stacks.volumes(block))
+    has_lvm, has_mdadm = bool(texts.get(LVM[0], "").strip()), any(texts.get(name, "").strip() for name in MDADM)
     return Frozen(
-        stacks.filters(lvm, stacks.volumes(block)),
+        filters,
         tracked,
         tuple(lists),
         tuple(one for one in block.devices if one.fstype == "linux_raid_member"),
@@ -101,6 +105,7 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
         tuple(Word(image.path, "what it waits for", spec, block.reference(spec)) for spec in image.waits),
         _unopened(facts, block, image),
         (image.path,) if lvm and not tracked and image.tool == "initramfs-tools" else (),
+        (stacks.Held(filters if has_lvm else None, tuple(lists) if has_mdadm else None),),
     )
 
 

@@ -145,6 +145,13 @@ class DeviceList(NamedTuple):
         return f"DEVICE {' '.join(self.words)}"
 
 
+class Held(NamedTuple):
+    """What one image brings of LVM's and md's configuration, for the root: None where it has no file of its own."""
+
+    filters: tuple[Filter, ...] | None
+    device_lists: tuple[DeviceList, ...] | None
+
+
 class Stacks(NamedTuple):
     """LVM and md as configured; the `has_` and `root_` members may be an Unknown."""
 
@@ -157,6 +164,23 @@ class Stacks(NamedTuple):
     root_on_crypt: bool
     has_old_cache: bool = False  # or an Unknown: a list of device names that LVM of old went by
     root_drivers: tuple[str, ...] = ()  # modules for the root file system and what it stands on
+    held: tuple[Held, ...] = ()  # of each image that boots next; () where the files outside are all that is known
+    has_other_volumes: bool = False  # volumes of LVM that the root does not stand on
+    has_other_arrays: bool = False
+
+    def lets_root_on_lvm_through(self, prefix: str) -> bool:
+        """Whether every image that boots next has filters of its own, and they accept all volumes on `prefix`."""
+        return bool(self.held) and all(
+            one.filters is not None
+            and all(each.accepts(volume.names_on(prefix)) for each in one.filters for volume in each.volumes)
+            for one in self.held
+        )
+
+    def lets_root_on_md_through(self, prefix: str) -> bool:
+        """Whether every image that boots next has an mdadm.conf of its own, which breaks no array on `prefix`."""
+        return bool(self.held) and all(
+            one.device_lists is not None and not breaking(one.device_lists, self.members, prefix) for one in self.held
+        )
 
     def shuts_out(self, prefix: str) -> bool:
         """Whether a filter rejects volumes where disks are called `prefix`."""
@@ -306,5 +330,20 @@ def probe(facts: Facts) -> Stacks:
     on_lvm = below if isinstance(below, Unknown) else any(one.kind == "lvm" for one in below)
     on_md = below if isinstance(below, Unknown) else any(one.kind == "md" for one in below)
     on_crypt = below if isinstance(below, Unknown) else any(one.kind == "crypt" for one in below)
+    found = filters(lvm, volumes(block))
+    others = below if isinstance(below, Unknown) else tuple(one for one in block.devices if one not in below)
     told = (on_lvm, on_md, on_crypt, cached, drivers)
-    return Stacks(filters(lvm, volumes(block)), entries, tuple(listed), members, *told)  # type: ignore[arg-type]
+    rest = (_held(facts) if found or listed else (), _has(others, "lvm", "LVM"), _has(others, "md", "linux_raid"))
+    return Stacks(found, entries, tuple(listed), members, *told, *rest)  # type: ignore[arg-type]
+
+
+def _held(facts: Facts) -> tuple[Held, ...]:
+    frozen = facts.frozen
+    return () if isinstance(frozen, Unknown) else frozen.held
+
+
+def _has(devices: tuple[BlockDevice, ...] | Unknown, kind: str, signature: str) -> bool | Unknown:
+    """Whether one of `devices` is of that layer, or a part of it."""
+    if isinstance(devices, Unknown):
+        return devices
+    return any(one.kind == kind or one.fstype.startswith(signature) for one in devices)
