@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from migprep.facts import Facts
-from migprep.facts.block import BlockDevice, Kind, classify, collect, name_prefix, unresolved
+from migprep.facts.block import BlockDevice, Kind, classify, collect, name_prefix, number, unresolved
 from migprep.facts.stacks import compiled, device_lists, renamed, tracked
 from migprep.model import Undetermined, Unknown
 from migprep.root import Files
@@ -42,7 +42,16 @@ def test_prefix(spec, prefix):
     assert name_prefix(spec) == prefix
 
 
-@pytest.mark.parametrize("spec", ["/dev/sda1", 'UUID="AA-bb"', "LABEL=my disk", "/dev/disk/by-label/my\\x20disk", "PARTUUID=p-1",
+@pytest.mark.parametrize(
+    ("spec", "pair"),
+    [("8:1", "8:1"), ("0801", "8:1"), ("801", "8:1"), ("0x801", "8:1"), ("FE01", "254:1"), ("8:1:0:", "8:1"),
+     ("00100801", "8:257"), ("8:", ""), ("mirror", ""), ("/dev/sda1", ""), ("", "")],
+)  # fmt: skip
+def test_device_numbers(spec, pair):
+    assert number(spec) == pair
+
+
+@pytest.mark.parametrize("spec", ["/dev/sda1", "8:1", "801", 'UUID="AA-bb"', "LABEL=my disk", "/dev/disk/by-label/my\\x20disk", "PARTUUID=p-1",
                                   "/dev/disk/by-path/pci-1-part1", "/dev/disk/by-id/ata-X-part1"])  # fmt: skip
 def test_what_is_meant(spec):
     found = collect([DISK, ROOT]).reference(spec)
@@ -123,7 +132,7 @@ def test_many_devices_and_lines_cost_a_line_each():
     from migprep.facts import fstab, mounts
 
     def steps(count):
-        devices = [ROOT._replace(name=f"sd{number}", uuid=f"u-{number}", number=f"8:{number}") for number in range(count)]
+        devices = [ROOT._replace(name=f"sd{minor}", uuid=f"u-{minor}", number=f"8:{minor}") for minor in range(count)]
         table = "".join(f"UUID=u-{number} /m{number} ext4\n" for number in range(count))
         mounted = "".join(f"{number} 1 8:{number} / /m{number} rw - ext4 /dev/sd{number} rw\n" for number in range(count))
         entries = []

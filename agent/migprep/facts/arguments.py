@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.block import Block, Kind, Reference, unresolved
+from migprep.facts.block import Block, Kind, Reference, number, unresolved
 from migprep.formats import bootmenu, cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root, Unreadable
@@ -438,6 +438,7 @@ def _spec(word: cmdline.Word) -> str:
         return ""
     spec = word.value.rsplit(":", word.value.count(":"))[0] if word.key == "cryptdevice" else word.value
     plain = spec.startswith("/dev/") or spec.split("=")[0] in ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
+    plain = plain or bool(number(spec)) and word.key in ("root", "real_root")
     return spec if plain and spec not in ("/dev/nfs", "/dev/ram0", "/dev/ram") else ""
 
 

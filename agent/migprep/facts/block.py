@@ -151,11 +151,20 @@ class Reference(NamedTuple):
         known = not isinstance(self.candidate, Unknown) and self.candidate
         return known or "a UUID or label of the device"
 
+    @property
+    def _prefix(self) -> str:
+        """The family of the name: of the number, where that is fixed, else of the device that has it now."""
+        found = number(self.spec)
+        if not found:
+            return name_prefix(self.spec)
+        now = () if isinstance(self.devices, Unknown) else self.devices
+        return MAJORS.get(int(found.partition(":")[0])) or next((name_prefix(f"/dev/{one.name}") for one in now), "")
+
     def breaks_on(self, prefix: str) -> bool:
         """Whether the name surely means nothing where disks are called `prefix` (vd, sd, nvme …)."""
         if self.kind is Kind.RULE:
             return not any(takes(name, prefix) for name in self.names)
-        return self.is_volatile and (self.kind is not Kind.NAME or name_prefix(self.spec) != prefix)
+        return self.is_volatile and (self.kind is not Kind.NAME or self._prefix != prefix)
 
     def may_shift_on(self, prefix: str) -> bool:
         """Whether the same sort of name exists there but, with several disks, may mean another one."""
@@ -167,6 +176,25 @@ NAME = re.compile(
     r"/dev/(?:(?P<letters>hd|sd|xvd|vd|dasd|ubd)[a-z]+\d*|(?P<nvme>nvme)\d+n\d+(?:p\d+)?"
     r"|(?P<mmc>mmcblk|pmem)\d+(?:p\d+)?|(?P<raid>cciss|ida|rd|ataraid|i2o)/[a-z0-9]+)$"
 )
+
+#: The fixed major numbers of disks (the kernel's devices.txt); those of virtio, NVMe and device-mapper are given out.
+MAJORS = {
+    **dict.fromkeys((3, 22, 33, 34, 56, 57, 88, 89, 90, 91), "hd"),
+    **dict.fromkeys((8, *range(65, 72), *range(128, 136)), "sd"), 94: "dasd", 202: "xvd",
+}  # fmt: skip
+
+
+# 8:1   801   0801 (LILO)   0x801
+def number(spec: str) -> str:
+    """The major:minor pair that a device number means to the kernel (block/early-lookup.c); "" where it is none."""
+    found = re.match(r"(?:(?P<major>\d+):(?P<minor>\d+)(?::\d+:?)?|(?:0x)?(?P<hex>[0-9a-fA-F]{3,8}))$", spec)
+    if not found:
+        return ""
+    if found.group("major"):
+        return f"{int(found.group('major'))}:{int(found.group('minor'))}"
+    packed = int(found.group("hex"), 16)
+    return f"{packed >> 8 & 0xFFF}:{packed & 0xFF | packed >> 12 & 0xFFF00}"
+
 
 DRIVE = re.compile(r"/dev/(?:sr|scd|fd)\d+$|/dev/(?:cdrom|cdrw|dvd|dvdrw|floppy)\d*$")
 
@@ -291,6 +319,8 @@ def classify(spec: str, fstype: str = "") -> tuple[Kind, str]:
         prefix = f"/dev/disk/{folder}/"
         if spec.startswith(prefix):
             return Kind[tag], f"{tag}={_normal(tag, unescape(spec[len(prefix) :]))}"
+    if not fstype and number(spec):
+        return Kind.NAME, number(spec)
     if fstype in NETWORK or spec.startswith("//") or re.match(r"[^/\s]+:/", spec):
         return Kind.NETWORK, ""
     if fstype in PSEUDO or spec == "/dev/fuse" or (spec and not spec.startswith("/")):
