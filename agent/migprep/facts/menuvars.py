@@ -38,6 +38,8 @@ class Value(NamedTuple):
 
 #: Values of which one may be made, and values that a name may have: a menu that has more is no menu of a machine.
 MOST, CHOICES = 256, 16
+#: Statements on which the names of an entry may depend, for the same reason.
+STATEMENTS = 1024
 UNSET, FOUND_BY_GRUB = Value("", "", 0, 0), Value("", "", -1, -1)
 
 
@@ -118,10 +120,13 @@ def before(root: Root, menu: str, environment: str, path: str, offset: int, want
     """Those variables of `wanted` at `offset` of the entry's file; of an entry beside the menu, at the menu's end."""
     text = files.text(root, menu) or ""
     limit = offset if path == menu else len(text)
+    statements = grubscript.needed(text, wanted)
+    if len(statements) > STATEMENTS:
+        return Variables(dict.fromkeys(wanted, (FOUND_BY_GRUB,)))
     around = grubscript.blocks_at(text, limit)
     script = _Script(root, menu, environment, text)
     script.load(environment, (), True)
-    for one in grubscript.needed(text, wanted):
+    for one in statements:
         if one.offset >= limit:
             break
         if around.issuperset(one.blocks):
@@ -134,7 +139,7 @@ class _Script:
 
     def __init__(self, root: Root, menu: str, environment: str, text: str) -> None:
         self.root, self.menu, self.environment, self.text = root, menu, environment, text
-        self.assigned = {one.name for one in grubscript.assignments(text)}
+        self.assigned = grubscript.by_name(text)
         self.values: dict[str, tuple[Value, ...]] = {}
 
     def take(self, one: grubscript.Assignment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from functools import lru_cache
 
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
 
 WORDS = (
     r"(?P<comment>(?<![^\s;{}])#[^\n]*)|(?P<mark>[;\n{}])"
-    r"|(?P<word>(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|\$\{[^}\n]*\}|[^\s;{}'\"\\])+)"
+    r"|(?P<word>(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|\$\{[^}\n]{0,255}\}|[^\s;{}'\"\\])+)"
 )
 # ${rootpartition}  $photon_cmdline
 VARIABLE = r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>[A-Za-z_]\w*))"
 # set kernelopts="root=/dev/sda1 ro"   search --set=root   probe -s rootuuid   regexp --set 1:name
 NAMED = r"(?:\d+:)?(?P<name>[A-Za-z_]\w*)$"
+#: Conditions and blocks inside each other: no menu of a machine has more, and what is deeper is not read.
+DEEPEST = 64
 TELLING = frozenset({"search", "probe", "regexp", "smbios", "cat"})
 
 
@@ -63,17 +66,23 @@ def names(text: str) -> tuple[str, ...]:
 @lru_cache(4)
 def needed(text: str, wanted: tuple[str, ...]) -> tuple[Assignment, ...]:
     """Those assignments on which the values of `wanted` depend, and every file of values."""
-    found, known = assignments(text), set(wanted)
-    mentions: dict[str, list[str]] = {}
-    for one in found:
-        mentions.setdefault(one.name, []).extend(name for part in _mentioned(text, one) for name in names(part))
-    known.update(mentions.get("", ()))
-    waiting = list(known)
+    named = by_name(text)
+    waiting = ["", *wanted]
+    known = set(waiting)
     while waiting:
-        more = set(mentions.get(waiting.pop(), ())) - known
+        more = {name for one in named.get(waiting.pop(), ()) for part in _mentioned(text, one) for name in names(part)}
+        waiting += more - known
         known |= more
-        waiting += more
-    return tuple(one for one in found if one.is_load or one.name in known)
+    return tuple(sorted((one for name in known for one in named.get(name, ())), key=lambda one: one.offset))
+
+
+@lru_cache(4)
+def by_name(text: str) -> dict[str, list[Assignment]]:
+    """Every assignment of a menu by the name that it gives a value, files of values by ""."""
+    named: dict[str, list[Assignment]] = {}
+    for one in assignments(text):
+        named.setdefault(one.name, []).append(one)
+    return named
 
 
 def _mentioned(text: str, one: Assignment) -> tuple[str, ...]:
@@ -91,19 +100,20 @@ def bare(word: str) -> str:
 
 def blocks_at(text: str, offset: int) -> frozenset[int]:
     """Where the blocks of entries begin that stand around `offset`."""
-    return frozenset(start for start, end in _blocks(text) if start < offset <= end)
+    marks, around = _blocks(text)
+    return frozenset(around[bisect_left(marks, offset)])
 
 
 @lru_cache(4)
-def _blocks(text: str) -> tuple[tuple[int, int], ...]:
-    """(start, end) of every block."""
-    found, opened = [], []
+def _blocks(text: str) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Where the braces stand, and around which blocks each stretch up to the next one is; the first before them all."""
+    marks: list[int] = []
+    around: list[tuple[int, ...]] = [()]
     for _, mark, at in _statements(text):
-        if mark == "{":
-            opened.append(at)
-        elif mark == "}" and opened:
-            found.append((opened.pop(), at))
-    return (*found, *((start, len(text)) for start in opened))
+        if mark in ("{", "}") and len(around[-1]) < DEEPEST:
+            marks.append(at)
+            around.append((*around[-1], at) if mark == "{" else around[-1][:-1])
+    return marks, around
 
 
 def _around(blocks: tuple[int, ...], statement: list[Word], mark: str, at: int) -> tuple[int, ...]:
@@ -128,6 +138,8 @@ def _assignments(text: str) -> Iterator[Assignment]:
             if statement[0].text == "else" and guards:
                 guards[-1] = _otherwise(guards[-1])
             statement = statement[1:]
+        if len(guards) + len(blocks) > DEEPEST:
+            return
         first = statement[0].text if statement else ""
         rest = tuple(one.text for one in statement[1:])
         if first == "if":
