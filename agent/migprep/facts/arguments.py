@@ -132,9 +132,14 @@ class Argument(NamedTuple):
         return self.path.lower().endswith(".efi")
 
     @property
+    def is_copied(self) -> bool:
+        """Whether it is read by the loader's installer (lilo, zipl) alone: a new text changes nothing by itself."""
+        return self.store == "menu" and self.path.startswith("/etc/")
+
+    @property
     def candidate(self) -> str:
         """How to name the device instead; the kernel alone, without an initramfs, finds no filesystem UUID."""
-        if isinstance(self.device.devices, Unknown) or self.is_sealed:
+        if isinstance(self.device.devices, Unknown) or self.is_sealed or self.is_copied:
             return ""
         if not self.has_initrd and self.store == "menu" and len(self.device.devices) == 1:
             partuuid = self.device.devices[0].partuuid
@@ -145,7 +150,7 @@ class Argument(NamedTuple):
     def expected(self) -> str:
         """What should stand there."""
         known = not isinstance(self.device.devices, Unknown)
-        wanted = self.candidate or (self.device.candidate if known and self.is_sealed else "")
+        wanted = self.candidate or (self.device.candidate if known and (self.is_sealed or self.is_copied) else "")
         told = f"{self.key}={wanted}" if wanted else f"{self.key}= with a UUID or label of the device"
         return f"an image made anew with {told}" if self.is_sealed else told
 

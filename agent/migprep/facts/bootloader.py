@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from migprep import root as files
@@ -29,7 +30,7 @@ EXTLINUX = (
     "/boot/extlinux/syslinux.cfg",
 )
 LILO = ("/etc/lilo.conf",)
-ELILO = ("/etc/elilo.conf", "/boot/efi/efi/redhat/elilo.conf", "/boot/efi/efi/SuSE/elilo.conf")
+ELILO = ("/etc/elilo.conf",)
 ZIPL = ("/etc/zipl.conf",)
 ENVIRONMENTS = ("/boot/grub/grubenv", "/boot/grub2/grubenv")
 ENTRIES = tuple(f"{place}/loader/entries" for place in ("/boot", "/boot/efi", "/efi"))
@@ -120,13 +121,13 @@ def probe(facts: Facts) -> BootLoader:
         ("grub-legacy", _legacy),
         ("extlinux", _extlinux),
         ("lilo", lambda root, esp: _menu(root, LILO, bootmenu.lilo)),
-        ("elilo", lambda root, esp: _menu(root, ELILO, bootmenu.lilo)),
+        ("elilo", lambda root, esp: _menu(root, (*ELILO, *esp.named("elilo.conf")), bootmenu.lilo)),
         ("zipl", lambda root, esp: _menu(root, ZIPL, bootmenu.lilo)),
     ):
         path, entries, known = find(root, esp)
         if entries:
             kept = _remembered(root, entries, known) if kind == "systemd-boot" else ()
-            lost = tuple(_lost(root, entries))
+            lost = tuple({one.file: one for one in _lost(root, entries)}.values())
             core = _core(root, path) if kind == "grub" else None
             once = known.get("next_entry", "")
             return BootLoader(kind, path, entries, esp, known.get("", ""), once, lost, kept, core)
@@ -237,8 +238,8 @@ def _legacy(root: Root, esp: Esp) -> Found:
 
 
 def _extlinux(root: Root, esp: Esp) -> Found:
-    path, entries, known = _menu(root, EXTLINUX, bootmenu.extlinux)
-    included = re.findall(r"(?im)^\s*include\s+(\S+)", files.text(root, path) or "") if path else []
+    path, entries, known = _menu(root, (*EXTLINUX, *esp.named("syslinux.cfg")), bootmenu.extlinux)
+    included = re.findall(r"(?im)^\s*(?:menu\s+)?include\s+(\S+)", files.text(root, path) or "") if path else []
     for name in included:
         folder = path.rsplit("/", 1)[0]
         _, found, _ = _menu(root, (name if name.startswith("/") else f"{folder}/{name}",), bootmenu.extlinux)
@@ -310,7 +311,7 @@ def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
     for one in entries:
         if one.is_default and not one.path.lower().endswith(".efi"):
             for name in (one.entry.kernel, one.entry.initrd):
-                place = located(root, name) if name else ""
+                place = located(root, name, one.path) if name else ""
                 if name and not place and not re.search(r"(?!^)\$", name.partition(")")[2] or name):
                     yield Lost(one.path, one.entry.line, name)
                 elif place and name == one.entry.kernel and _is_empty(root, place):
@@ -323,12 +324,15 @@ def _is_empty(root: Root, path: str) -> bool:
     return found is not None and found.size == 0
 
 
-def located(root: Root, name: str) -> str:
-    """Where a menu's path leads, which starts at its own file system; "" for nowhere.
+def located(root: Root, name: str, menu: str = "/boot/menu") -> str:
+    """Where a path in `menu` leads, which starts at its own file system, or in the menu's folder; "" for nowhere.
 
     /initrd.img-6.1 on a separate /boot, /@/boot/… on btrfs, /BOOT/ubuntu_1@/… on ZFS, ($root)/… with a variable.
     """
     path = re.sub(r"^\([^)]*\)|^\$\w+", "", name.split()[0])
+    beside = posixpath.normpath(f"{menu.rpartition('/')[0]}/{path}")
+    if not path.startswith("/") and is_there(root, beside):
+        return beside
     path = path if path.startswith("/") else f"/boot/{path}"
     parts = path.split("/")
     below = ("/".join(["", *parts[at:]]) for at in range(2, len(parts)))

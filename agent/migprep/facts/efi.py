@@ -143,6 +143,12 @@ class Esp(NamedTuple):
                 found.append(self.files[name])
         return tuple(found)
 
+    def named(self, name: str) -> tuple[str, ...]:
+        """The files of that name, in whatever folder and spelling; none where there is no such partition."""
+        if isinstance(self.files, Unknown):
+            return ()
+        return tuple(path for key, path in sorted(self.files.items()) if key.endswith(f"/{name}"))
+
     @property
     def vendors(self) -> str:
         """The folders of loaders on the EFI system partition."""

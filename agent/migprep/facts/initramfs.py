@@ -286,10 +286,10 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     if not isinstance(loader, Unknown):
         starting = [one for one in loader.entries if starts(root, one, kernel)]
         for one in sorted(starting, key=lambda one: not one.is_default):
-            found = located(root, one.entry.initrd) if one.entry.initrd else ""
+            found = located(root, one.entry.initrd, one.path) if one.entry.initrd else ""
             if found and "ucode" not in found:
                 return found
-        if starting and loader.kind == "grub" and all(_has_no_initrd(root, one) for one in starting):
+        if starting and all(_has_no_initrd(root, one, loader.kind) for one in starting):
             return ""
     root.names("/boot")  # raises where it may not be read
     for end in called(root, kernel.folder, kernel.version):
@@ -299,8 +299,10 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
     return _unified(root, kernel.version)
 
 
-def _has_no_initrd(root: Root, one: MenuEntry) -> bool:
-    """Whether an entry of GRUB's menu loads none, in whatever words: nothing before its end speaks of one."""
+def _has_no_initrd(root: Root, one: MenuEntry, kind: str) -> bool:
+    """Whether an entry loads none; in GRUB's script, in whatever words: nothing before its end speaks of one."""
+    if one.entry.initrd or kind != "grub" or one.path.endswith(".conf"):
+        return not one.entry.initrd
     text = files.text(root, one.path) or ""
     end = re.search(r"(?m)^\s*\}", text[one.entry.end :])
     return end is not None and "initrd" not in text[one.entry.end : one.entry.end + end.start()]

@@ -119,7 +119,7 @@ def grub(text: str) -> Menu:
             if opened.group("kind") == "submenu":
                 levels.append(depth)
                 counters.append(0)
-        elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
+        elif kernel and not is_hypervisor(kernel.group("kernel")):
             args = (offset + kernel.start("args"), offset + kernel.end("args"))
             file = kernel.group("kernel")
             entries.append(Entry(title, name, place, file, "", number, *args, disk=_disk_of(file, disk)))
@@ -148,19 +148,28 @@ def _disk_of(kernel: str, disk: int) -> int:
 
 
 def legacy(text: str) -> Menu:
-    """menu.lst or grub.conf of GRUB legacy: `title`, `kernel FILE ARGUMENTS`, `default N`; Debian's `# kopt=`."""
+    """menu.lst or grub.conf of GRUB legacy: `title`, `kernel FILE ARGUMENTS`, `default N`; Debian's `# kopt=`.
+
+    A word ends at a blank, a tab or "=". Under a hypervisor the first `module` is the kernel, the next its initramfs.
+    """
     entries: list[Entry] = []
     default, title, count, disk = "0", "", -1, -1
     for number, offset, line in lines_of(text):
         disk = _looked_on(line, disk)
-        word, _, rest = line.strip().partition(" ")
+        told = re.match(r"[ \t]*(?P<word>[a-z]+)[ \t=]+(?P<rest>.*)", line)
+        word, rest = (told.group("word"), told.group("rest").strip()) if told else ("", "")
         kernel = re.match(r"[ \t]*(?:kernel|module)[ \t=]+(?:--\S+[ \t]+)*(?P<kernel>\S+)(?P<args>.*)", line)
         kopt = re.match(r"# ?kopt(?:_\S+)?=(?P<args>.*)", line)
+        is_open = bool(entries) and entries[-1].place == str(max(count, 0))
         if word == "title":
-            title, count, disk = rest.strip(), count + 1, -1
-        elif re.match(r"default[ \t=]", line.strip()):
-            default = line.strip()[7:].strip(" \t=")
-        elif kernel and "xen" not in kernel.group("kernel").rsplit("/", 1)[-1]:
+            title, count, disk = rest, count + 1, -1
+        elif word == "default":
+            default = rest
+        elif word in ("initrd", "module") and is_open:
+            if not entries[-1].initrd:
+                named = (part for part in rest.split() if not part.startswith("--"))
+                entries[-1] = entries[-1]._replace(initrd=next(named, ""))
+        elif kernel and not is_hypervisor(kernel.group("kernel")):
             args = (offset + kernel.start("args"), offset + kernel.end("args"))
             file = kernel.group("kernel")
             entries.append(Entry(title, "", str(max(count, 0)), file, "", number, *args, disk=_disk_of(file, disk)))
@@ -168,43 +177,72 @@ def legacy(text: str) -> Menu:
             entries.append(
                 Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args"))
             )
-        elif word in ("initrd", "module") and entries and not entries[-1].initrd:
-            entries[-1] = entries[-1]._replace(
-                initrd=next((part for part in rest.split() if not part.startswith("--")), "")
-            )
     return Menu(tuple(entries), default)
+
+
+# /xen.gz-2.6.18-398.el5   /boot/xen-4.17-amd64.gz   /tboot.gz      but not /vmlinuz-2.6.18-398.el5xen
+def is_hypervisor(path: str) -> bool:
+    """Whether a file is what starts before the kernel, which is then a module of it."""
+    return path.rsplit("/", 1)[-1].startswith(("xen", "tboot"))
+
+
+Span = tuple[int, int, int]  # line, start, end
+
+
+class Section:
+    """One kernel of a menu that has its words on lines of their own, while it is read; `spans` are its arguments."""
+
+    def __init__(self, name: str, kernel: str, place: Span) -> None:
+        self.name, self.kernel, self.initrd, self.place = name, kernel, "", place
+        self.spans: dict[str, Span] = {}
+
+
+def _listed(sections: list[Section], common: Section) -> tuple[Entry, ...]:
+    """An entry for each span of every kernel's arguments; of those that hold for all, the ones it has not itself."""
+    found = []
+    for count, one in enumerate(sections):
+        spans = {**common.spans, **one.spans}.values() or (one.place,)
+        initrd = one.initrd or common.initrd
+        if one.kernel:
+            found += [Entry(one.name, one.name, str(count), one.kernel, initrd, *span) for span in spans]
+    return tuple(found)
 
 
 def extlinux(text: str) -> Menu:
     """extlinux.conf and syslinux.cfg: `label`, `linux` or `kernel`, `append`, `initrd`, `default LABEL`.
 
-    Where a menu is the default (`default menu.c32`), the label with `menu default` below it starts.
+    Where a menu is the default (`default menu.c32`), the label with `menu default` below it starts. What stands before
+    the first label holds for those that say nothing of it; `append -` says that there is nothing.
     """
-    entries: list[Entry] = []
-    default = label = kernel = initrd = marked = ""
+    common = here = Section("", "", (1, 0, 0))
+    sections: list[Section] = []
+    default = marked = ""
     for number, offset, line in lines_of(text):
-        found = re.match(r"[ \t]*(?P<word>\w+)[ \t]+(?P<rest>.*)", line)
-        word, rest = (found.group("word").lower(), found.group("rest")) if found else ("", "")
+        found = re.match(r"[ \t]*(?P<word>\w+)[ \t]+(?P<rest>\S.*)", line)
+        if not found:
+            continue
+        word, rest, start = found.group("word").lower(), found.group("rest"), offset + found.start("rest")
+        span = (number, start, offset + found.end("rest"))
+        first = rest.split()[0] if rest.split() else ""
         if word in ("default", "ontimeout") and (word == "default" or not default):
-            default = rest.strip()
+            default = first
         elif word == "label":
-            label, kernel, initrd = rest.strip(), "", ""
+            here = Section(rest.strip(), "", (number, span[2], span[2]))
+            sections.append(here)
         elif word == "menu" and rest.strip().lower() == "default":
-            marked = label
+            marked = here.name
         elif word in ("linux", "kernel"):
-            kernel = rest.strip()
-            if entries and entries[-1].name == label and not entries[-1].kernel:
-                entries[-1] = entries[-1]._replace(kernel=kernel)
+            here.kernel = first
+            if rest.strip() != first:
+                here.spans["kernel"] = (number, start + len(first), span[2])
         elif word == "initrd":
-            initrd = main_of(rest.split(","))
-            if entries and entries[-1].name == label:
-                entries[-1] = entries[-1]._replace(initrd=initrd)
-        elif word == "append" and found:
+            here.initrd = main_of(rest.split(","))
+        elif word == "append":
             inside = re.search(r"initrd=(\S+)", rest)
-            initrd = main_of(inside.group(1).split(",")) if inside else initrd
-            args = (offset + found.start("rest"), offset + found.end("rest"))
-            entries.append(Entry(label, label, str(len(entries)), kernel, initrd, number, *args))
-    return Menu(tuple(entries), marked if marked and default not in {one.name for one in entries} else default)
+            here.initrd = main_of(inside.group(1).split(",")) if inside else here.initrd
+            here.spans["append"] = (number, span[2], span[2]) if rest.strip() == "-" else span
+    names = {one.name for one in sections}
+    return Menu(_listed(sections, common), marked if marked and default not in names else default)
 
 
 def bls(text: str, name: str) -> Entry | None:
@@ -231,27 +269,39 @@ def main_of(names: list[str]) -> str:
     return next(iter([*(one for one in images if "ucode" not in one), *images]), "")
 
 
+#: Words of lilo.conf and its kin that give arguments, and those that name the initramfs.
+GIVEN, INITRDS = ("root", "append", "addappend", "literal", "parameters"), ("initrd", "ramdisk")
+
+
 def lilo(text: str) -> Menu:
-    """lilo.conf, elilo.conf, zipl.conf: `image=`, `label=`; devices in `root=`, `append=`, `parameters=`."""
-    entries: list[Entry] = []
-    default = label = kernel = ""
+    """lilo.conf and elilo.conf (`image=`, `label=`), zipl.conf (`[name]`): `root=`, `append=`, `parameters=`.
+
+    What stands before the first of them holds for those that do not say otherwise.
+    """
+    common = here = Section("", "", (1, 0, 0))
+    sections: list[Section] = []
+    default, is_named = "", False
     for number, offset, line in lines_of(text):
+        named = re.match(r"[ \t]*\[(?P<name>[^]\n]+)\]", line)
         found = re.match(r"[ \t]*(?P<word>[a-z-]+)[ \t]*=[ \t]*(?P<rest>.*)", line)
-        if not found:
-            continue
-        word, rest = found.group("word"), found.group("rest").strip("\"' ")
-        default = rest if word == "default" else default
-        kernel = rest if word == "image" else kernel
-        if word == "label":
-            label = rest
-            entries = [
-                one._replace(name=label, title=label) if one.kernel == kernel and not one.name else one
-                for one in entries
-            ]
-        if word in ("root", "append", "parameters"):
-            start = found.start("word") if word == "root" else found.start("rest") + (found.group("rest")[:1] in "\"'")
-            end = found.end("rest") - (word != "root" and found.group("rest")[-1:] in "\"'")
-            entries.append(
-                Entry("", "", str(len(entries)), kernel, "", number, offset + start, offset + max(start, end))
-            )
-    return Menu(tuple(entries), default)
+        word, rest = (found.group("word"), found.group("rest").strip("\"' ")) if found else ("", "")
+        end = offset + len(line)
+        begins = named.group("name") != "defaultboot" if named else word in ("image", "other")
+        if begins and not (is_named and word == "image"):
+            here = Section(named.group("name") if named else "", "", (number, end, end))
+            sections.append(here)
+        is_named = bool(named) or is_named and word != "image"
+        if word == "default":
+            default = default or rest
+        elif word == "image":
+            here.kernel = rest
+        elif word == "label":
+            here.name = rest
+        elif word in INITRDS:
+            here.initrd = rest.partition(",")[0]
+        elif word in GIVEN and found:
+            quoted = found.group("rest")[:1] in "\"'" and word != "root"
+            start = offset + (found.start("word") if word == "root" else found.start("rest") + quoted)
+            stop = offset + found.end("rest") - (word != "root" and found.group("rest")[-1:] in "\"'")
+            here.spans[word] = (number, start, max(start, stop))
+    return Menu(_listed(sections, common), default)

@@ -6,8 +6,8 @@ import re
 
 from migprep.typed import NamedTuple
 
-#: A word: anything but white space, with double- or single-quoted parts that may hold it.
-WORD = re.compile(r"(?:\\.|\"[^\"]*\"|'[^']*'|[^\s\"'\\])+")
+#: A word: anything but white space, with double- or single-quoted parts that may hold it; lilo.conf(5) has `root = x`.
+WORD = re.compile(r"(?:(?<!\S)root[ \t]*=[ \t]*)?(?:\\.|\"[^\"]*\"|'[^']*'|[^\s\"'\\])+")
 
 
 class Word(NamedTuple):
@@ -29,7 +29,8 @@ def words(text: str, start: int = 0, end: int | None = None) -> tuple[Word, ...]
         line += text.count("\n", counted, word.start())
         counted = word.start()
         key, equals, value = word.group().partition("=")
-        at = word.start() + len(key) + len(equals)
+        at = word.start() + len(key) + len(equals) + len(value) - len(value.lstrip(" \t"))
+        key, value = key.rstrip(" \t"), value.lstrip(" \t")
         quote = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
         found.append(Word(key.strip("\"'"), value.strip("\"'"), at + quote, word.end() - quote, line))
     return tuple(found)
