@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.block import Block, Kind, Reference, number, unresolved
+from migprep.facts.block import Block, Reference, number, unresolved
 from migprep.formats import bootmenu, cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root, Unreadable
@@ -97,14 +97,6 @@ class Argument(NamedTuple):
     def is_root(self) -> bool:
         """Names the root filesystem."""
         return self.key in ROOTS
-
-    @property
-    def is_absent(self) -> bool:
-        """Names what no device of this machine is: the root of another system, or one that was renamed."""
-        device = self.device
-        if device.kind is Kind.MAPPER:
-            return not device.is_multipath and not device.devices
-        return device.is_missing or device.kind is Kind.OTHER and self.value.count("/") == 3 and not device.devices
 
     @property
     def is_resume(self) -> bool:

@@ -40,6 +40,8 @@ class Kind(Enum):
     OTHER = "other"
 
 
+#: Kinds that say nothing where no device has the name; a kernel name or a place of a disk is another matter.
+NAMED = frozenset({Kind.OTHER, Kind.RULE, Kind.MAPPER, Kind.MD, Kind.CONTENT})
 #: What stands in the by-path link of a disk that is no part of the machine (udev's path_id).
 WAYS = (("-usb-", "USB"), ("-fc-", "Fibre Channel"), ("-fcp-", "Fibre Channel"))
 
@@ -132,8 +134,16 @@ class Reference(NamedTuple):
 
     @property
     def is_absent(self) -> bool:
-        """Names an identifier, or a link below /dev, that no device of this machine has."""
-        return self.is_missing or self.kind in (Kind.OTHER, Kind.RULE) and self.spec[:5] == "/dev/" and not self.devices
+        """Names an identifier, a link, a volume or an array that no device of this machine has."""
+        if self.is_missing:
+            return True
+        return self.kind in NAMED and self.spec[:5] == "/dev/" and not self.is_multipath and not self.devices
+
+    @property
+    def is_gone(self) -> bool:
+        """As `is_absent`, for an initramfs: what it calls /dev/nfs, /dev/root or /dev/ram0 is no link of any device."""
+        is_link = self.kind in (Kind.OTHER, Kind.RULE)
+        return self.is_absent and (not is_link or self.spec.count("/") > 2)
 
     @property
     def is_ambiguous(self) -> bool:
@@ -168,7 +178,12 @@ class Reference(NamedTuple):
 
     def may_shift_on(self, prefix: str) -> bool:
         """Whether the same sort of name exists there but, with several disks, may mean another one."""
-        return self.is_volatile and not self.breaks_on(prefix) and self.disks > 1
+        return (self.is_counted or self.is_volatile and not self.breaks_on(prefix)) and self.disks > 1
+
+    @property
+    def is_counted(self) -> bool:
+        """Named by a number that the device mapper gives in the order in which its devices come up: /dev/dm-0."""
+        return self.spec.startswith("/dev/dm-") and not self.is_multipath
 
 
 # /dev/sda1 /dev/vdb /dev/xvda2 /dev/hdc3 /dev/nvme0n1p2 /dev/mmcblk0p1 /dev/cciss/c0d0p1 /dev/dasda1
@@ -258,6 +273,8 @@ class Block(NamedTuple):
         if kind is Kind.OTHER:
             kind, names = self._made(spec)
         candidate = self.candidate(found[0]) if len(found) == 1 else ""
+        if spec.startswith("/dev/dm-") and len(found) == 1 and found[0].kind in STACKED and found[0].mapper:
+            candidate = found[0].path
         return Reference(spec, kind, found, candidate, self.disk_count, names)
 
     def _made(self, spec: str) -> tuple[Kind, tuple[str, ...]]:
@@ -435,7 +452,7 @@ def device_of(root: Root, device: Device) -> BlockDevice:
         driver=files.target(root, f"{disk}/device/driver").rsplit("/", 1)[-1],
         model=told.get("ID_MODEL", ""),
         serial=told.get("ID_SERIAL_SHORT", "") or told.get("ID_SERIAL", ""),
-        mapper=told.get("DM_NAME", ""),
+        mapper=told.get("DM_NAME", "") or (files.value(root, f"{folder}/dm/name") if stacked else ""),
         removable=files.value(root, f"{disk}/removable") == "1",
         number=files.value(root, f"{folder}/dev"),
         is_shadow=told.get("DM_UDEV_LOW_PRIORITY_FLAG") == "1",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from migprep import root as files
-from migprep.facts.block import Block, Reference, unresolved
+from migprep.facts.block import Block, Kind, Reference, unresolved
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
+from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from migprep.facts.mounts import Mounts
 
 PATH = "/etc/fstab"
+#: What opens devices of the device mapper at boot, each by the name in its first column (crypttab(5) and its kin).
+TABLES = ("/etc/crypttab", "/etc/veritytab", "/etc/integritytab")
 #: Options whose value is a device, or its unit: btrfs(5), xfs(5), ext4(5), systemd.mount(5).
 OPTION_DEVICES = frozenset({"device", "logdev", "rtdev", "journal_path", "x-systemd.requires"})
 
@@ -34,6 +37,7 @@ class Entry(NamedTuple):
     mounted: str  # path of the device that is mounted there now, "" when none or not known
     further: tuple[Reference, ...] = ()  # devices that its options name
     path: str = PATH  # of the file: this one, or a unit's
+    is_opened: bool = False  # by a table of the device mapper, at boot
 
     @property
     def line(self) -> int:
@@ -127,6 +131,11 @@ class Entry(NamedTuple):
     def subject(self) -> str:
         """What the entry is about: the mount point, or swap and its device."""
         return f"swap {self.spec}" if self.is_swap or self.mountpoint in ("none", "swap") else self.mountpoint
+
+    @property
+    def is_lost(self) -> bool:
+        """Names what no device of this machine is, and what nothing opens at boot; a drive waits for its disk."""
+        return self.device.is_absent and not self.device.is_drive and not self.is_opened
 
     @property
     def is_other_than_mounted(self) -> bool:
@@ -275,4 +284,13 @@ def probe(facts: Facts) -> Fstab:
 
     found, init = parse(text, facts.block, facts.mounts), system.init(facts.root)
     units = mount_units.entries(facts.root, facts.block, facts.mounts) if init == "systemd" else ()
-    return found._replace(init=init, units=units)
+    return found._replace(entries=_opened(facts.root, found.entries), init=init, units=_opened(facts.root, units))
+
+
+def _opened(root: Root, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The entries, with those marked that a table of the device mapper opens at boot, and that are closed now."""
+    if not any(one.device.kind is Kind.MAPPER and not one.device.devices for one in entries):
+        return entries
+    lines = [line for path in TABLES for line in columns.parse(files.text(root, path) or "") if line.spans]
+    names = {f"/dev/mapper/{line.fields[0]}" for line in lines}
+    return tuple(one._replace(is_opened=one.spec in names) for one in entries)
