@@ -97,6 +97,15 @@ def test_a_rescue_kernel_is_none_of_them() -> None:
     assert [one.version for one in kernels.kernels] == ["5.14.0-70.el9.x86_64"]
 
 
+def test_a_rescue_kernel_that_is_the_default_tells_which_one_it_is_a_copy_of() -> None:
+    copy = "MZ" + "\0" * 0x200 + "HdrS" + "\0" * 8 + "\x20" + "\0" * 17 + "5.14.0-70.el9.x86_64 (a@b) #1 SMP\0"
+    menu = "menuentry 'a' {\n linux /vmlinuz-0-rescue-01 root=UUID=1 ro\n initrd /initramfs-0-rescue-01.img\n}\n"
+    more = {"/boot/grub/grub.cfg": menu, "/boot/vmlinuz-0-rescue-01": copy}
+    assert default(machine("5.14.0-70.el9.x86_64", "5.14.0-503.el9.x86_64", **more)) == "5.14.0-70.el9.x86_64"
+    more["/boot/vmlinuz-0-rescue-01"] = "MZ"
+    assert default(machine("5.14.0-70.el9.x86_64", "5.14.0-503.el9.x86_64", **more)) == "5.14.0-503.el9.x86_64"
+
+
 def test_arch_names_files_after_the_package() -> None:
     root = Files({
         "/usr/lib/modules/6.9.1-arch1-1/modules.dep": DEP.encode(), "/usr/lib/modules/6.9.1-arch1-1/pkgbase": b"linux\n",

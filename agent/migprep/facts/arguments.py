@@ -99,6 +99,11 @@ class Argument(NamedTuple):
         return self.key in ROOTS
 
     @property
+    def is_found_by_program(self) -> bool:
+        """Names the root by what a program of an initramfs looks up: the kernel itself reads no filesystem's UUID."""
+        return self.key == "root" and self.value.startswith(("UUID=", "LABEL=", "/dev/disk/", "/dev/mapper/"))
+
+    @property
     def is_resume(self) -> bool:
         """Names where a suspended system is looked for."""
         return self.key in ("resume", "RESUME")

@@ -65,6 +65,7 @@ class Boot(NamedTuple):
     kernel: Kernel
     path: str  # of its image, "" when it has none
     image: Image | Unknown
+    is_alone: bool = False  # or an Unknown: no initramfs is loaded, and none is part of the kernel either
     damage: str = ""  # why the image, which could be read, cannot be used by the kernel; "" when nothing was seen
 
     def missing(self, drivers: tuple[str, ...]) -> tuple[str, ...]:
@@ -175,6 +176,11 @@ class Images(NamedTuple):
         return tuple(one for one in self.boots if one.kernel.is_default)
 
     @property
+    def are_alone(self) -> bool:
+        """Whether the next boot has no initramfs at all. Raises Undetermined."""
+        return bool(self.next) and all(not one.path and one.is_alone for one in self.next)
+
+    @property
     def others(self) -> tuple[Boot, ...]:
         """Kernels that boot only when somebody chooses them."""
         return tuple(one for one in self.boots if not one.kernel.is_default)
@@ -261,7 +267,7 @@ def _boot(facts: Facts, kernel: Kernel) -> Boot:
     except MigprepError as error:
         return Boot(kernel, f"/boot (the initramfs of {kernel.version})", Unknown(str(error)))
     if not path:
-        return Boot(kernel, "", Unknown(f"kernel {kernel.version} has no initramfs"))
+        return Boot(kernel, "", Unknown(f"kernel {kernel.version} has no initramfs"), _is_alone(facts.root, kernel))
 
     damage = ""
 
@@ -274,7 +280,17 @@ def _boot(facts: Facts, kernel: Kernel) -> Boot:
             raise
 
     found = guarded(look, path, SECONDS)
-    return Boot(kernel, path, found, damage)
+    return Boot(kernel, path, found, damage=damage)
+
+
+# CONFIG_INITRAMFS_SOURCE="/usr/src/initramfs"
+def _is_alone(root: Root, kernel: Kernel) -> bool:
+    """Whether no initramfs was built into the kernel, as its configuration tells."""
+    for path in (f"/boot/config-{kernel.version}", f"{kernel.folder}/config", f"{kernel.folder}/build/.config"):
+        text = files.text(root, path, 1 << 20)
+        if text:
+            return not re.search(r"(?m)^CONFIG_INITRAMFS_SOURCE=\"[^\"]", text)
+    return Unknown(f"no /boot/config-{kernel.version} tells what is built into that kernel")  # type: ignore[return-value]
 
 
 def image_path(facts: Facts, kernel: Kernel) -> str:
@@ -302,7 +318,7 @@ def image_path(facts: Facts, kernel: Kernel) -> str:
 def _has_no_initrd(root: Root, one: MenuEntry, kind: str) -> bool:
     """Whether an entry loads none; in GRUB's script, in whatever words: nothing before its end speaks of one."""
     if one.entry.initrd or kind != "grub" or one.path.endswith(".conf"):
-        return not one.entry.initrd
+        return not (one.entry.initrd or one.entry.kernel.lower().endswith(".efi"))
     text = files.text(root, one.path) or ""
     end = re.search(r"(?m)^\s*\}", text[one.entry.end :])
     return end is not None and "initrd" not in text[one.entry.end : one.entry.end + end.start()]

@@ -260,9 +260,31 @@ def _default(facts: Facts, kernels: list[Kernel]) -> frozenset[str]:
 
 
 def starts(root: Root, menu: MenuEntry, kernel: Kernel) -> bool:
+    """Whether an entry of the boot menu starts a kernel: by its version, its file, or what the file itself tells."""
     if menu.entry.version == kernel.version:
         return True
     name = menu.entry.kernel.rpartition("/")[2]
-    return bool(name and kernel.image and name == kernel.image.rpartition("/")[2]) or (
-        bool(name and kernel.image) and files.real(root, f"/boot/{name}") == files.real(root, kernel.image)
-    )
+    if not name:
+        return False
+    if kernel.image and (
+        name == kernel.image.rpartition("/")[2]
+        or files.real(root, f"/boot/{name}") == files.real(root, kernel.image)
+    ):
+        return True
+    return menu.is_default and "rescue" in name and told_version(root, menu) == kernel.version
+
+
+# vmlinuz-0-rescue-0123456789abcdef0123456789abcdef, a copy of the kernel that ran when it was made
+def told_version(root: Root, menu: MenuEntry) -> str:
+    """The version that a kernel's file has in its set-up code; "" where it cannot be read (a capture has none)."""
+    from migprep.facts import unified
+    from migprep.facts.bootloader import located
+
+    place = located(root, menu.entry.kernel, menu.path)
+    if not place:
+        return ""
+    try:
+        with root.open(place) as raw:
+            return unified.version_in(raw.read(unified.SETUP))
+    except files.Unreadable:
+        return ""
