@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
 DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
+#: Those of which the last one counts, however often they are given.
+ONE = DEVICES | {"init", "systemd.unit", "rd.systemd.unit", "rootfstype"}
 ROOTS = frozenset({"root", "real_root", "crypt_root", "cryptdevice"})
 # GRUB_CMDLINE_LINUX="console=tty0 root=/dev/sda1"
 ASSIGNMENT = (
@@ -363,13 +365,16 @@ def boots(facts: Facts) -> Iterator[tuple[str, tuple[cmdline.Word, ...]]]:
 
 
 def expanded(root: Root, loader: BootLoader, one: MenuEntry, text: str) -> Expanded:
-    """The arguments of an entry, with what GRUB's variables stand for; `text` is that of its file."""
+    """The arguments of an entry that count, with what GRUB's variables stand for; `text` is that of its file."""
     from migprep.facts import menuvars
 
     span = (one.entry.start, one.entry.end)
     if loader.kind != "grub":
-        return menuvars.plain(one.path, text, span)
-    return menuvars.of_entry(root, loader.path, loader.environment, one.path, text, span)
+        found = menuvars.plain(one.path, text, span)
+    else:
+        found = menuvars.of_entry(root, loader.path, loader.environment, one.path, text, span)
+    counting = {id(word) for word in last(tuple(given.word for given in found.given))}
+    return found._replace(given=tuple(given for given in found.given if id(given.word) in counting))
 
 
 def unknown_variables(facts: Facts) -> Unknown | None:
@@ -415,7 +420,7 @@ def _named(
 ) -> tuple[Argument, ...]:
     found = []
     with_fips = any(word.key == "fips" and word.value == "1" for word in words)
-    for word in words:
+    for word in last(words):
         for spec, start in _specs(word):
             device = unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
             end = start + len(spec) if word.key in ("cryptdevice", "rootflags") else word.end
@@ -423,6 +428,15 @@ def _named(
                 Argument(path, store, word.key, spec, word.line, start, end, device, is_default, has_initrd, with_fips)
             )
     return tuple(found)
+
+
+def last(words: tuple[cmdline.Word, ...]) -> tuple[cmdline.Word, ...]:
+    """The words without those that a later one of the same name replaces, where only one can count.
+
+    So read the kernel (init/do_mounts.c), initramfs-tools' init, dracut's getarg and systemd's generators.
+    """
+    counting = {word.key: word for word in words if word.key in ONE}
+    return tuple(word for word in words if counting.get(word.key, word) is word)
 
 
 # rootflags=subvol=@,device=/dev/sda2,device=/dev/sdb1
