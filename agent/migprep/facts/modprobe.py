@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts.kernels import Kernel
+from migprep.facts.kernels import Kernel, numbers
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 #: Kernel arguments that name drivers not to load (modprobe(8), kernel-parameters.rst, dracut.cmdline(7)).
 ARGUMENTS = ("modprobe.blacklist", "module_blacklist", "rd.driver.blacklist", "rdblacklist")
+#: The functions with which drivers begin, by the names that initcall_blacklist= takes (kernel-parameters.rst): the
+#: symbol at init_module of each module of Debian's kernels, and which of a target's drivers do not run without it.
+FUNCTIONS = {
+    "virtio_init": ("virtio_pci",), "virtio_pci_driver_init": ("virtio_pci",), "virtio_blk_init": ("virtio_blk",),
+    "virtio_scsi_init": ("virtio_scsi",), "virtio_net_driver_init": ("virtio_net",), "init_scsi": ("sd_mod",),
+    "init_sd": ("sd_mod",), "ata_init": ("ahci",), "ahci_pci_driver_init": ("ahci",), "nvme_core_init": ("nvme",),
+    "nvme_init": ("nvme",), "hv_acpi_init": ("hv_vmbus",), "storvsc_drv_init": ("hv_storvsc",),
+    "netvsc_drv_init": ("hv_netvsc",), "pvscsi_init": ("vmw_pvscsi", "pvscsi"), "vmxnet3_init_module": ("vmxnet3",),
+    "xlblk_init": ("xen_blkfront",), "netif_init": ("xen_netfront",), "e1000_init_module": ("e1000", "e1000e"),
+    "ena_init": ("ena",), "gvnic_driver_init": ("gve",), "gve_driver_init": ("gve",),
+}  # fmt: skip
+#: Since when such a function of a module is passed over, too, and not only that of a driver built in.
+OF_MODULES = [(4, ""), (8, "")]
 #: Commands that stand for a driver and do nothing: `install virtio_blk /bin/false`.
 NOTHING = re.compile(r"(?:/usr)?(?:/s?bin/)?(?:true|false|:|/dev/null|echo|exit)\b|:$|/dev/null$")
 
@@ -40,11 +53,19 @@ class Denial(NamedTuple):
     text: str
     in_image_only: bool = False  # dracut's omit_drivers
     early_only: bool = False  # holds in the initramfs, and no more once the root filesystem is mounted
+    by_function: bool = False  # the function with which it begins is passed over, which a driver built in has, too
 
     @property
     def subject(self) -> str:
         """What is denied, and by which file."""
         return f"{self.module} in {self.path}"
+
+    def holds(self, kernel: Kernel) -> bool:
+        """Whether it keeps `kernel` from having the driver."""
+        if kernel.has_builtin(self.module):
+            return self.by_function
+        is_late = not self.by_function or numbers(kernel.version) >= OF_MODULES
+        return is_late and bool(kernel.module(self.module))
 
 
 class Modprobe(NamedTuple):
@@ -83,12 +104,7 @@ class Modprobe(NamedTuple):
         for each in drivers:
             choices = [one for one in each.split("|") if one in by_module or kernel.has(one)]
             if choices and all(one in by_module for one in choices):
-                found += [
-                    denial
-                    for one in choices
-                    if kernel.module(one) and not kernel.has_builtin(one)
-                    for denial in by_module[one]
-                ]
+                found += [denial for one in choices for denial in by_module[one] if denial.holds(kernel)]
         return tuple(dict.fromkeys(found))
 
 
@@ -158,11 +174,22 @@ def _arguments(facts: Facts) -> list[Denial]:
 
     found = []
     for one in following(facts):
-        if one.word.key in ARGUMENTS:
-            early = one.word.key.startswith("rd")
-            names = (name.replace("-", "_") for name in one.word.value.split(",") if name)
-            found += [Denial(name, one.path, one.word.line, one.text, early_only=early) for name in names]
+        names = [name for name in one.word.value.split(",") if name]
+        if one.word.key == "initcall_blacklist":
+            names = [driver for name in names for driver in FUNCTIONS.get(name, ())]
+            found += [Denial(name, one.path, one.word.line, one.text, by_function=True) for name in names]
+        elif one.word.key in ARGUMENTS or one.word.key == "blacklist" and _is_initramfs_tools(facts.root):
+            early = one.word.key.startswith(("rd", "blacklist"))
+            named = (name.replace("-", "_") for name in names)
+            found += [Denial(name, one.path, one.word.line, one.text, early_only=early) for name in named]
     return found
+
+
+def _is_initramfs_tools(root: Root) -> bool:
+    """Whether the init of the initramfs is the one that reads blacklist= (initramfs-tools(7))."""
+    from migprep.facts.configured import tool
+
+    return tool(root) == "initramfs-tools"
 
 
 # omit_drivers+=" virtio_blk i2o_scsi "
