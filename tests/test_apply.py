@@ -343,6 +343,20 @@ def test_fix_apply_rollback_history(tmp_path: Path) -> None:
 
 
 @ROOT
+def test_what_is_not_ready_is_told_by_code_where_nothing_is_left_to_apply(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`fix --apply && poweroff` must not be fooled."""
+    tree = with_x(tmp_path)
+    code = mend.fix(options(tree, only=["fstab/missing-device"]), lambda words: None)
+    assert code in (2, 3)
+    assert mend.fix(options(tree, only=["fstab/missing-device"], apply=True), lambda words: None) == code
+    assert "DO NOT MOVE THIS MACHINE YET" in capsys.readouterr().err
+    assert mend.fix(options(tree, only=[CRON], cutover=True, apply=True), lambda words: None) == 0, "applied"
+    assert "DO NOT MOVE THIS MACHINE YET" in capsys.readouterr().err
+
+
+@ROOT
 def test_without_consent_nothing_happens(tmp_path: Path) -> None:
     tree = with_x(tmp_path)
     before = snapshot(tree)

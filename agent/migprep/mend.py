@@ -120,7 +120,7 @@ def _apply(
     if made.is_empty:
         if options.format != "text":
             say(_told(made, options))
-        return _after(made.verdict_before, options)
+        return _after(made.verdict_before, options, applied=False)
     _check_devices(made, tree)
     if not options.yes and not ask("Make these changes?"):
         raise apply.Refused("not confirmed; nothing was changed (--yes does it without asking)")
@@ -135,7 +135,7 @@ def _apply(
         say(_done(made, done.name, options.root))
     else:
         say(_told(made, options, done.name))
-    return _after(made.verdict_after, options)
+    return _after(made.verdict_after, options, applied=True)
 
 
 def _check_devices(made: Plan, tree: Tree) -> None:
@@ -189,13 +189,17 @@ def _was_known(rule: Rule, made: Plan) -> bool:
     return all(one.status is not Status.UNKNOWN for one in made.results_after if one.rule == rule.id)
 
 
-def _after(verdict: Verdict, options: argparse.Namespace) -> int:
-    if not options.poweroff:
-        return 0
-    if verdict not in (Verdict.READY, Verdict.CONDITIONAL):
-        _aside(f"not shut down: the verdict is {_word(verdict)}")
-        return CODES[verdict]
-    apply.poweroff()
+def _after(verdict: Verdict, options: argparse.Namespace, applied: bool) -> int:
+    """The exit code, and the shutdown where it is asked for and the verdict allows it.
+
+    What was applied exits 0 whatever is left; where there was nothing to apply, the verdict speaks as in a dry run.
+    """
+    if verdict in CODES:
+        told = "not shut down" if options.poweroff else "DO NOT MOVE THIS MACHINE YET"
+        _aside(f"{told}: the verdict for {options.target} is {_word(verdict).upper()}")
+        return 0 if applied and not options.poweroff else CODES[verdict]
+    if options.poweroff:
+        apply.poweroff()
     return 0
 
 

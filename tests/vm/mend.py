@@ -47,10 +47,10 @@ def mended(on: Bench, row: Row, source: Source, way: str) -> Row:
     try:
         fixed = fix(on, source, target, images)
         row = row._replace(fix=_words(fixed.act, way), fix_seconds=fixed.act.seconds)
-        if fixed.act.code != 0:
-            return row._replace(note=f"{row.note}; fix: {' '.join(fixed.act.words.split())[-300:]}")
         if _NOTHING in fixed.act.words:
             return row
+        if fixed.act.code != 0:
+            return row._replace(note=f"{row.note}; fix: {' '.join(fixed.act.words.split())[-300:]}")
         row = _moved(on, row, source.said, images)
         back = undo(on, source, target, images)
     finally:
@@ -65,9 +65,9 @@ def mended(on: Bench, row: Row, source: Source, way: str) -> Row:
 
 
 def _words(act: Act, way: str) -> str:
-    if act.code != 0:
-        return f"exit {act.code} in the {way}"
-    return "nothing to mend" if _NOTHING in act.words else way
+    if _NOTHING in act.words:
+        return "nothing to mend"
+    return f"exit {act.code} in the {way}" if act.code else way
 
 
 def _moved(on: Bench, row: Row, source: Testimony, images: list[Path]) -> Row:
