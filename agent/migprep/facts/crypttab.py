@@ -23,7 +23,8 @@ RANDOM = frozenset({"/dev/urandom", "/dev/random", "/dev/hw_random", "/dev/hwrng
 class Entry(NamedTuple):
     """One line of crypttab(5): its device, and the one that holds its LUKS header, where that lies apart (header=).
 
-    `is_needed`: the root or a mount that a boot waits for stands on it.
+    `is_needed`: the root or a mount that a boot waits for stands on it; `is_sealed`: of an entry that asks the TPM,
+    whether its header is known to have no other key.
     """
 
     text: columns.Line
@@ -34,6 +35,7 @@ class Entry(NamedTuple):
     device: Reference
     header: Reference
     is_needed: bool  # or an Unknown, where the block devices could not be read
+    is_sealed: bool = False
 
     @property
     def line(self) -> int:
@@ -197,4 +199,14 @@ def probe(facts: Facts) -> Crypttab:
         return Crypttab((), ())
     block = facts.block
     needed = block if isinstance(block, Unknown) else needed_names(block, facts.mounts, facts.fstab)
-    return parse(text, block, needed)
+    found = parse(text, block, needed)
+    if isinstance(block, Unknown) or not any(entry.is_bound_to_tpm for entry in found.entries):
+        return found
+    return found._replace(entries=tuple(_looked_into(facts, entry) for entry in found.entries))
+
+
+def _looked_into(facts: Facts, entry: Entry) -> Entry:
+    from migprep.facts import luks
+
+    headers = [one for one in entry.device.devices if one.fstype == "crypto_LUKS"] if entry.is_bound_to_tpm else []
+    return entry._replace(is_sealed=any(luks.is_sealed(facts, one) for one in headers))

@@ -114,6 +114,14 @@ def _is_told(facts: Facts, device: BlockDevice) -> bool:
     return any(one.is_bound_to_tpm or one.has_key_file for one in entries if device in one.device.devices)
 
 
+def is_sealed(facts: Facts, device: BlockDevice) -> bool:
+    """Whether the header of this device is known to have no key but what stays behind."""
+    try:
+        return Header(device, *told(facts, device), is_needed=False, is_told=False).is_sealed
+    except Undetermined:
+        return False
+
+
 Told = tuple[int, tuple[str, ...], tuple[Token, ...]]
 
 
