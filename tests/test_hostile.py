@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
@@ -242,18 +243,22 @@ def test_without_privileges_this_machine_is_not_called_ready() -> None:
 
 
 @AS_ROOT
-def test_unreadable_files_are_gaps(tmp_path: Path) -> None:
-    root = build(tmp_path / "root")
-    tmp_path.chmod(0o755)
-    for one in tmp_path.parents:
-        if "pytest" in one.name:
-            one.chmod(0o755)
+def test_unreadable_files_are_gaps() -> None:
+    # Not below pytest's own folder: every other run of pytest closes that to all but its owner.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        code, report = unreadable(Path(folder) / "root")
+    assert code == 3
+    assert any("permission denied" in gap["reason"] for gap in report["run"]["gaps"])
+
+
+def unreadable(folder: Path) -> tuple[int, dict[str, Any]]:
+    """What a user without rights is told of a machine whose files are all closed to him."""
+    root = build(folder)
     for path in FILES:
         (root / path).chmod(0)
     python, environment = nobodys_python()
-    code, report = run(["check", "--root", str(root), "--format", "json"], python, env=environment, **NOBODY)
-    assert code == 3
-    assert any("permission denied" in gap["reason"] for gap in report["run"]["gaps"])
+    return run(["check", "--root", str(root), "--format", "json"], python, env=environment, **NOBODY)
 
 
 def test_foreign_architecture_is_never_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
