@@ -196,7 +196,19 @@ def test_commands_of_a_report_can_be_pasted_whatever_the_root_is_called() -> Non
     asked = [shlex.split(line.partition(": ")[2]) for line in lines if line.startswith("    fix: ")]
     assert asked
     assert all(words[:4] == ["migprep", "fix", "--root", root] for words in asked)
-    assert any(shlex.split(line, comments=False)[:4] == ["#", "or", "--root", root] for line in lines if "# or" in line)
+    assert sum(shlex.split(line) == ["migprep", "explain", "--root", root, "NUMBER"] for line in lines) == 1, "said once"
+    assert not any(root in line for line in lines if "# or" in line)
+
+
+def test_a_remark_that_asks_nothing_takes_a_line_or_two() -> None:
+    report = machines.report()
+    result = report["results"][0]
+    seen = {"path": "/proc/cpuinfo", "line": None, "observed": "seen there", "expected": "to be so"}
+    one = {"fingerprint": "0123456789abcdef", "subject": "a", "message": "as it is", "evidence": [seen], "fix": None}
+    report["results"] = [{**result, "severity": "info", "status": "fail", "by_hand": "", "findings": [one]}]
+    lines = text.render(report).split("\n")
+    start = next(number for number, line in enumerate(lines) if line.startswith("FOR YOUR INFORMATION"))
+    assert lines[start + 2 : start + 5] == ["  i as it is", f"    why: migprep explain {result['rule']} # or 01234567", ""]
 
 
 def test_explain_tells_everything_about_a_rule() -> None:

@@ -73,7 +73,7 @@ def render(document: Item, style: Style = PLAIN) -> str:
             lines += _unchecked(document, style)
         if title == "WAIVED":
             lines += _stale_waivers(document, style)
-    lines += [*_handed_over(document), "", *summary(document, style)]
+    lines += [*_numbered(document), *_handed_over(document), "", *summary(document, style)]
     return "\n".join(lines) + "\n"
 
 
@@ -245,6 +245,8 @@ def _having(block: Block, waived: bool) -> Block:
 
 def _block(block: Block, document: Item, status: str, style: Style) -> list[str]:
     result = block.result
+    if is_remark(block):
+        return _remark(block, document, status, style)
     lines = _signed(shown(result["title"]), status, style)
     lines += wrap(f" {style.dot} ".join(facts_of(block, document)), "    ", "    ")
     for finding, targets in block.findings[:SHOWN]:
@@ -253,6 +255,20 @@ def _block(block: Block, document: Item, status: str, style: Style) -> list[str]
     if len(block.findings) > SHOWN:
         lines.append(f"    ... and {len(block.findings) - SHOWN} more (--format json lists all)")
     return lines + _mend(block, document)
+
+
+def is_remark(block: Block) -> bool:
+    """Whether it asks nothing of anybody: information that neither a fix nor a person acts on before the move."""
+    asks = block.result.get("by_hand") or any(finding["fix"] or finding.get("waiver") for finding, _ in block.findings)
+    return block.result["severity"] == "info" and not asks
+
+
+def _remark(block: Block, document: Item, status: str, style: Style) -> list[str]:
+    """A line or two; where it was seen, and the rest, is what `explain` is for."""
+    few = block.findings[:SHOWN]
+    lines = [line for one, _ in few for line in _signed(shown(one["message"]), status, style)[one is not few[0][0] :]]
+    more = len(block.findings) - SHOWN
+    return lines + [f"    ... and {more} more (--format json lists all)"] * (more > 0) + _why(block, document)
 
 
 def _signed(words: str, status: str, style: Style) -> list[str]:
@@ -314,7 +330,7 @@ def _mend(block: Block, document: Item) -> list[str]:
 def _why(block: Block, document: Item) -> list[str]:
     """How to ask for the rule's page, and as a shell's comment what asks how a finding came about."""
     number = block.findings[0][0]["fingerprint"][:DIGITS] if len(block.findings) == 1 else "a number above"
-    words = [f"migprep explain {block.result['rule']}", f"# or {_rooted(document)}{number}"]
+    words = [f"migprep explain {block.result['rule']}", f"# or {number}"]
     return wrap(words, "    why: ", "         ")
 
 
@@ -429,6 +445,13 @@ def _stale_waivers(document: Item, style: Style) -> list[str]:
 
 
 # --- the end ---
+
+
+def _numbered(document: Item) -> list[str]:
+    """How the numbers behind `# or` are asked for where the files are not this machine's own; said once."""
+    if not _rooted(document) or not any(result["findings"] for result in document["results"]):
+        return []
+    return ["", *wrap(["A finding by its number:", f"migprep explain {_rooted(document)}NUMBER"], "", "  ")]
 
 
 def _handed_over(document: Item) -> list[str]:
