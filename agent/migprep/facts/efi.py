@@ -236,12 +236,14 @@ def _read(root: Root, place: str, names: dict[str, str], machine: str) -> Esp:
         return esp
     menus: list[str] = []
     stubs: list[Stub] = []
-    for name in sorted(names, key=lambda one: (not one.startswith(f"{esp.lead}/"), one)):
-        if name.endswith("/grub.cfg"):
-            text = files.text(root, names[name]) or ""
-            found = stub(text, names[name], name.rpartition("/")[0])
-            stubs += [found] if found else []
-            menus += [named for named in [_led_to(text, names[name])] if named]
+    found = sorted(names, key=lambda one: (not one.startswith(f"{esp.lead}/"), one))
+    places = {names[name]: name.rpartition("/")[0] for name in found if name.endswith("/grub.cfg")}
+    # GRUB of Photon OS and Azure Linux looks for /boot/grub2 on the partition that it was started from.
+    for path, folder in (*places.items(), (f"{place}/boot/grub2/grub.cfg", "")):
+        text = files.text(root, path) or ""
+        leading = stub(text, path, folder)
+        stubs += [leading] if leading else []
+        menus += [named for named in [_led_to(text, path)] if named]
     esp = esp._replace(menus=tuple(dict.fromkeys(menus)), stubs=tuple(stubs))
     return esp._replace(dead_end=_dead_end(root, esp)) if esp.has_fallback else esp
 
@@ -309,8 +311,10 @@ def stub(text: str, path: str, folder: str) -> Stub | None:
     return Stub(path, text.count("\n", 0, found.start()) + 1, folder, found.group("uuid"))
 
 
+# configfile $prefix/grub.cfg (Debian, Red Hat)     source "${prefix}/grub.cfg" (SUSE 15)     normal (SLES 12)
 def _leads(text: str) -> bool:
-    return "configfile" in text and "menuentry " not in text and "blscfg" not in text
+    goes_on = re.search(r"(?m)^[ \t]*(?:configfile|source|normal)\b", text)
+    return goes_on is not None and "menuentry " not in text and "blscfg" not in text
 
 
 # set prefix=($root)'/boot/grub'         set prefix=($dev)/grub2         configfile $prefix/grub.cfg
