@@ -127,22 +127,36 @@ class Tracked(NamedTuple):
 
 
 class DeviceList(NamedTuple):
-    """One DEVICE line of mdadm.conf(5)."""
+    """One DEVICE line of mdadm.conf(5), or the devices= of an ARRAY line: no others are looked at for that array."""
 
     path: str
     line: int
     raw: str
     words: tuple[str, ...]
+    array: str = ""  # /dev/md0, of an ARRAY line
+
+    @property
+    def can_be_mended(self) -> bool:
+        """Whether something else than its devices tells the array."""
+        return not self.array or "devices=" in self.raw and bool(re.search(r"\suuid=", self.raw, re.IGNORECASE))
 
     def mended(self, line: str) -> str:
         """The line with all partitions let through too; comment and line end stay."""
+        if self.array:
+            return re.sub(r"\s+devices=\S+", "", line, count=1)
         kept = line.split("#", 1)[0].rstrip()
         return f"{kept} partitions{line[len(kept) :]}"
+
+    def loses(self, members: tuple[BlockDevice, ...], prefix: str) -> bool:
+        """Whether it names some of `members` here, and none of those where disks are called `prefix`."""
+        here = [one for one in members if any(fnmatchcase(f"/dev/{one.name}", word) for word in self.words)]
+        there = [name for one in here for name in renamed(one.name, prefix)]
+        return bool(here) and not any(fnmatchcase(name, word) for word in self.words for name in there)
 
     @property
     def subject(self) -> str:
         """What the line is about."""
-        return f"DEVICE {' '.join(self.words)}"
+        return f"ARRAY {self.array} devices={','.join(self.words)}" if self.array else f"DEVICE {' '.join(self.words)}"
 
 
 class Held(NamedTuple):
@@ -209,13 +223,21 @@ class Stacks(NamedTuple):
 
 
 def breaking(lists: tuple[DeviceList, ...], arrays: tuple[BlockDevice, ...], prefix: str) -> tuple[DeviceList, ...]:
-    """The last of `lists` when they leave out every member of `arrays` as it is called where disks are `prefix`."""
-    words = [word for one in lists for word in one.words]
-    if not words or any(word.lower() == "partitions" for word in words):
+    """The lists that leave out every member of `arrays` as it is called where disks are `prefix`: the last DEVICE line.
+
+    And each ARRAY line whose devices= does so for its own members.
+    """
+    common = tuple(one for one in lists if not one.array)
+    words = [word for one in common for word in one.words]
+    if any(word.lower() == "partitions" for word in words):
+        lists, words = tuple(one for one in lists if one.array), []
+    if not lists:
         return ()
-    members = [one for one in arrays if one.kind in ("disk", "partition")]
+    members = tuple(one for one in arrays if one.kind in ("disk", "partition"))
+    own = tuple(one for one in lists if one.array and one.loses(members, prefix))
     names = [name for one in members for name in renamed(one.name, prefix)]
-    return () if not names or any(fnmatchcase(name, word) for word in words for name in names) else lists[-1:]
+    is_open = not words or not names or any(fnmatchcase(name, word) for word in words for name in names)
+    return own if is_open else (*common[-1:], *own)
 
 
 def tracked(text: str, path: str = DEVICES_FILE) -> tuple[Tracked, ...]:
@@ -233,8 +255,9 @@ def tracked(text: str, path: str = DEVICES_FILE) -> tuple[Tracked, ...]:
 
 
 def device_lists(text: str, path: str) -> tuple[DeviceList, ...]:
-    """The DEVICE lines of mdadm.conf(5); a line that begins with white space goes on with the one before."""
+    """The lists of devices in mdadm.conf(5); a line that begins with white space goes on with the one before."""
     found: list[tuple[int, str, list[str]]] = []
+    arrays: list[tuple[int, str, list[str]]] = []
     current: list[str] | None = None
     for number, line in enumerate(text.split("\n"), 1):
         words = line.split("#", 1)[0].split()
@@ -242,12 +265,18 @@ def device_lists(text: str, path: str) -> tuple[DeviceList, ...]:
             continue
         if line[:1] not in (" ", "\t"):
             keyword = words.pop(0).lower()
-            current = [] if len(keyword) >= 3 and "device".startswith(keyword) else None
-            if current is not None:
-                found.append((number, line.strip(), current))
+            kind = next((one for word, one in (("device", found), ("array", arrays)) if word.startswith(keyword)), None)
+            current = [] if len(keyword) >= 3 and kind is not None else None
+            if kind is not None and current is not None:
+                kind.append((number, line.strip(), current))
         if current is not None:
             current.extend(words)
-    return tuple(DeviceList(path, number, raw, tuple(words)) for number, raw, words in found)
+    lists = [DeviceList(path, number, raw, tuple(words)) for number, raw, words in found]
+    # ARRAY /dev/md0 devices=/dev/sda2,/dev/sdb1
+    for number, raw, words in arrays:
+        named = [name for word in words if word.startswith("devices=") for name in word[len("devices=") :].split(",")]
+        lists += [DeviceList(path, number, raw, tuple(named), words[0])] if named else []
+    return tuple(lists)
 
 
 def volumes(block: Block) -> tuple[Volume, ...]:

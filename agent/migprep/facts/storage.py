@@ -195,7 +195,8 @@ def _unlisted(facts: Facts, block: Block) -> list[BlockDevice]:
     if not named:
         return []
     lines = [found for path in MDADM for found in ARRAYS.finditer(files.text(facts.root, path) or "")]
-    known = {one.group("name") for one in lines}
+    # With a UUID, that decides, and the name is only what such an array is to be called.
+    known = {one.group("name") for one in lines if "uuid=" not in one.group("rest").lower()}
     told = " ".join(one.group("rest") for one in lines).lower()
     return [one for one in named.values() if f"/dev/{one.name}" not in known and array_uuid(one) not in told]
 
