@@ -21,7 +21,23 @@ if TYPE_CHECKING:
 #: Arguments whose value names a block device (dracut.cmdline(7), initramfs-tools(7), kernel-parameters.rst).
 DEVICES = frozenset({"root", "resume", "boot", "cryptdevice", "real_root", "crypt_root", "RESUME"})
 #: Those of which the last one counts, however often they are given.
-ONE = DEVICES | {"init", "systemd.unit", "rd.systemd.unit", "rootfstype"}
+ONE = DEVICES | {"mount.usr", "cryptkey", "init", "systemd.unit", "rd.systemd.unit", "rootfstype"}
+#: Of those that name a further device, where the name stands, and what it is for (dracut.cmdline(7),
+#: systemd-fstab-generator(8), systemd-cryptsetup-generator(8), cryptsetup's README.initramfs, Arch's encrypt hook).
+DEVICE = r"(?P<spec>(?:/dev/|(?:PART)?(?:UUID|LABEL)=)[^:,]+)"
+MOUNT, SWAP = rf"{DEVICE}:(?P<place>[^:]*)(?::[^:]*:?(?P<options>.*))?", rf"{DEVICE}(?P<place>)(?P<options>.*)"
+KEY, HEADER, DATA = rf"[^:]*:{DEVICE}", rf"(?:.*[,=])?header=[^,:]*:{DEVICE}", rf"[^=]*={DEVICE}"
+FURTHER = {
+    "mount.usr": (DEVICE, "/usr"),
+    "rd.luks.key": (KEY, "the key of the root"), "luks.key": (KEY, "the key of the root"),
+    "rd.luks.options": (HEADER, "the header of the root"), "luks.options": (HEADER, "the header of the root"),
+    "rd.luks.data": (DATA, "the encrypted root"), "luks.data": (DATA, "the encrypted root"),
+    "cryptkey": (DEVICE, "the key of the root"), "cryptopts": (rf"(?:.*,)?source={DEVICE}", "the encrypted root"),
+    "systemd.mount-extra": (MOUNT, ""), "rd.systemd.mount-extra": (MOUNT, ""),
+    "systemd.swap-extra": (SWAP, "swap"), "rd.systemd.swap-extra": (SWAP, "swap"),
+}  # fmt: skip
+#: What reads none of them but one: initramfs-tools has its own, and no systemd inside.
+OWN = {"cryptopts": "initramfs-tools", "cryptkey": "mkinitcpio"}
 ROOTS = frozenset({"root", "real_root", "crypt_root", "cryptdevice"})
 # GRUB_CMDLINE_LINUX="console=tty0 root=/dev/sda1"
 ASSIGNMENT = (
@@ -84,16 +100,19 @@ class Argument(NamedTuple):
     is_default: bool  # of the entry that boots next
     has_initrd: bool
     with_fips: bool = False  # its entry asks for FIPS mode, which checks the kernel on the device named as boot=
+    written: str = ""  # the whole value, of which a further device's name is a part
+    use: str = ""  # what a further device is for: /usr, the key of the root
+    is_optional: bool = False  # a further device without which the boot goes on
 
     @property
     def subject(self) -> str:
         """What the argument is about."""
-        return f"{self.value} in {self.path}" if self.is_part_of_root else f"{self.key} in {self.path}"
+        return f"{self.value} in {self.path}" if self.is_part_of_root or self.use else f"{self.key} in {self.path}"
 
     @property
     def observed(self) -> str:
         """As it is written."""
-        return f"{self.key}={'device=' if self.is_part_of_root else ''}{self.value}"
+        return f"{self.key}={'device=' if self.is_part_of_root else ''}{self.written or self.value}"
 
     @property
     def is_root(self) -> bool:
@@ -119,6 +138,12 @@ class Argument(NamedTuple):
     def is_checked_boot(self) -> bool:
         """Names the device with the kernel whose checksum is verified before anything is mounted (dracut-fips)."""
         return self.key == "boot" and self.with_fips
+
+    def is_read_by(self, tool: str) -> bool:
+        """Whether an initramfs of this tool, or the system itself, does what the argument says."""
+        if self.key.startswith("systemd."):
+            return True
+        return tool == OWN[self.key] if self.key in OWN else tool != "initramfs-tools"
 
     @property
     def gates(self) -> bool:
@@ -151,6 +176,8 @@ class Argument(NamedTuple):
         known = not isinstance(self.device.devices, Unknown)
         wanted = self.candidate or (self.device.candidate if known and (self.is_sealed or self.is_copied) else "")
         told = f"{self.key}={wanted}" if wanted else f"{self.key}= with a UUID or label of the device"
+        if self.written:
+            told = f"{self.key}={self.written.replace(self.value, wanted)}" if wanted else told
         return f"an image made anew with {told}" if self.is_sealed else told
 
 
@@ -240,6 +267,17 @@ class Arguments(NamedTuple):
         """The arguments of other menu entries, and of files from which later entries are made."""
         deciding = self._deciding
         return tuple(one for one in self.kept if one not in deciding and one.path != RUNNING)
+
+    @property
+    def further(self) -> tuple[Argument, ...]:
+        """Those of the next boot that name a further device without which it does not come up."""
+        return tuple(one for one in self.deciding if one.use and not one.is_optional)
+
+    @property
+    def further_later(self) -> tuple[Argument, ...]:
+        """Those that name a further device, and without which a boot goes on, or which only later boots have."""
+        optional = (one for one in self._deciding if one.use and one.is_optional)
+        return (*optional, *(one for one in self.others if one.use))
 
     @property
     def naming(self) -> tuple[Naming, ...]:
@@ -423,11 +461,23 @@ def _named(
     for word in last(words):
         for spec, start in _specs(word):
             device = unresolved(spec, "", block) if isinstance(block, Unknown) else block.reference(spec)
-            end = start + len(spec) if word.key in ("cryptdevice", "rootflags") else word.end
-            found.append(
-                Argument(path, store, word.key, spec, word.line, start, end, device, is_default, has_initrd, with_fips)
-            )
+            is_part = word.key in ("cryptdevice", "rootflags") or word.key in FURTHER
+            end = start + len(spec) if is_part else word.end
+            if is_part and word.end - word.start != len(word.value):  # a variable holds it: no place to write to
+                device = device._replace(candidate="")
+            place = (word.line, start, end)
+            one = Argument(path, store, word.key, spec, *place, device, is_default, has_initrd, with_fips)
+            found.append(_further(one, word.value) if word.key in FURTHER else one)
     return tuple(found)
+
+
+# systemd.mount-extra=/dev/sdb1:/srv:ext4:nofail
+def _further(one: Argument, value: str) -> Argument:
+    """With what the further device is for, and whether the boot goes on without it."""
+    pattern, use = FURTHER[one.key]
+    told = re.match(pattern, value).groupdict()  # type: ignore[union-attr]
+    is_optional = use == "swap" or "nofail" in (told.get("options") or "").split(",")
+    return one._replace(written=value, use=use or told["place"] or "a mount", is_optional=is_optional)
 
 
 def last(words: tuple[cmdline.Word, ...]) -> tuple[cmdline.Word, ...]:
@@ -445,6 +495,9 @@ def _specs(word: cmdline.Word) -> list[tuple[str, int]]:
     if word.key == "rootflags":
         parts = re.finditer(r"(?:^|,)(?:device|logdev|journal_path)=(/dev/[^,]+)", word.value)
         return [(part.group(1), word.start + part.start(1)) for part in parts]
+    if word.key in FURTHER:
+        found = re.match(FURTHER[word.key][0], word.value)
+        return [(found.group("spec"), word.start + found.start("spec"))] if found else []
     spec = _spec(word)
     return [(spec, word.start)] if spec else []
 

@@ -181,6 +181,14 @@ class Images(NamedTuple):
         return bool(self.next) and all(not one.path and one.is_alone for one in self.next)
 
     @property
+    def made_by(self) -> str:
+        """The tool that made the image that boots next; "" where none is known to. Raises Undetermined."""
+        for one in self.next:
+            if one.path and isinstance(one.image, Unknown):
+                raise Undetermined(one.image.reason)
+        return next((one.image.tool for one in self.next if one.path), "")
+
+    @property
     def others(self) -> tuple[Boot, ...]:
         """Kernels that boot only when somebody chooses them."""
         return tuple(one for one in self.boots if not one.kernel.is_default)

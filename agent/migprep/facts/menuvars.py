@@ -111,9 +111,9 @@ class Variables(NamedTuple):
 
 def _matters(key: str) -> bool:
     """Whether an argument decides what the next boot is."""
-    from migprep.facts.arguments import BREAKS, DEVICES, SHELLS
+    from migprep.facts.arguments import BREAKS, DEVICES, FURTHER, SHELLS
 
-    return key in DEVICES | BREAKS | SHELLS | {"rootflags", "init"} or key.endswith("systemd.unit")
+    return key in DEVICES | BREAKS | SHELLS | {"rootflags", "init", *FURTHER} or key.endswith("systemd.unit")
 
 
 def before(root: Root, menu: str, environment: str, path: str, offset: int, wanted: tuple[str, ...]) -> Variables:
