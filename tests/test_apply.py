@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -340,6 +341,19 @@ def test_fix_apply_rollback_history(tmp_path: Path) -> None:
     assert said[-1] == "There is nothing to roll back.\n"
     assert mend.rollback(options(tree, transaction=name, format="json"), said.append) == 0
     assert json.loads(said[-1]) == {**told, "state": "nothing", "files": []}
+
+
+def test_a_plan_without_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, said = with_x(tmp_path), list[str]()
+    given = options(tree, only=[CRON], cutover=True)
+    real = os.statvfs(tmp_path)
+    full = argparse.Namespace(f_flag=0, f_frsize=real.f_frsize, f_bavail=3, f_files=100, f_favail=50)
+    assert mend.fix(given, said.append) == 2 and "would refuse" not in said[-1]
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    assert mend.fix(given, said.append) == 2
+    assert re.search("--apply would refuse: no room in .* are needed there and", " ".join(said[-1].split()))
+    assert mend.fix(options(tree, only=[CRON], cutover=True, format="json"), said.append) == 2
+    assert json.loads(said[-1])["refused"].startswith("no room in ")
 
 
 @ROOT

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from migprep import journal, obstacles, process, root
+from migprep import journal, obstacles, process, room, root
 from migprep.journal import ABSENT, Journal, JournalError, Metadata, System
 from migprep.model import MigprepError
 from migprep.root import Tree
@@ -193,38 +193,13 @@ class _Run:
             raise
 
     def _refuse(self) -> None:
-        needs: dict[str, int] = {}
         for change in self.work.changes:
             self._refuse_change(change)
-            self._need(needs, change.path, len(change.after or b""))
         for build in self.work.builds:
             self._refuse_path(build.path)
-        self._need_for_builds(needs)
-        kept = sum(_size(self.place.base + path) for path in self.work.paths)
-        self._need(needs, journal.FOLDER + "/x", kept + sum(len(one.after or b"") for one in self.work.changes))
-        reason = obstacles.shortage(needs)
+        reason = room.shortage(self.place, self.work.changes, self.work.builds)
         if reason:
-            raise Refused(reason)
-
-    def _need_for_builds(self, needs: dict[str, int]) -> None:
-        """Builds run one after another: each new file may outgrow the old one, and stands beside it meanwhile."""
-        from migprep import actions
-
-        beside: dict[str, int] = {}
-        outside: dict[str, int] = {}
-        for build in self.work.builds:
-            old = _size(self.place.base + build.path)
-            self._need(needs, build.path, max(0, build.space - old))
-            beside[os.path.dirname(build.path)] = max(beside.get(os.path.dirname(build.path), 0), old)
-            folder, size = actions.workspace(build, self.place)
-            if folder:
-                outside[folder] = max(outside.get(folder, 0), size)
-        for folder, size in (*beside.items(), *outside.items()):
-            self._need(needs, f"{folder}/x", size)
-
-    def _need(self, needs: dict[str, int], path: str, size: int) -> None:
-        folder = obstacles.existing(os.path.dirname(self.place.base + path))
-        needs[folder] = needs.get(folder, 0) + size
+            raise Refused(f"{reason}; nothing was changed")
 
     def _refuse_change(self, change: Change) -> None:
         self._refuse_path(change.path)
@@ -357,13 +332,6 @@ class _Run:
 
 def _folder(place: Tree, name: str) -> str:
     return f"{place.base}{root.real(place, journal.FOLDER)}/{name}"
-
-
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0
 
 
 def _digest(content: bytes | None) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from migprep import apply, evaluate, inspection, journal, obstacles, plan, tracked, waivers
+from migprep import apply, evaluate, inspection, journal, obstacles, plan, room, tracked, waivers
 from migprep import root as files
 from migprep.diff import unified
 from migprep.facts import Facts
@@ -43,7 +43,7 @@ def fix(options: argparse.Namespace, say: Say | None = None, ask: Callable[[str]
     _check_options(options, work)
     if not options.apply:
         made = _planned(work, options)
-        say(_told(made, options))
+        say(_told(made, options, lack=_shortage(made, tracked.bare(place))))
         return 2 if not made.is_empty else CODES.get(made.verdict_before, 0)
     tree = _changeable(tracked.bare(place), options.root)
     with apply.locked(_lock(tree)):
@@ -136,6 +136,15 @@ def _apply(
     else:
         say(_told(made, options, done.name))
     return _after(made.verdict_after, options, applied=True)
+
+
+def _shortage(made: Plan, place: object) -> str:
+    """Which filesystem has no room for what is planned; "" for none, or where that cannot be told."""
+    if made.is_empty or not isinstance(place, Tree):
+        return ""
+    with contextlib.suppress(OSError, MigprepError):
+        return room.shortage(place, made.changes, made.builds)
+    return ""
 
 
 def _check_devices(made: Plan, tree: Tree) -> None:
@@ -252,12 +261,12 @@ def _ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _told(made: Plan, options: argparse.Namespace, applied: str = "") -> str:
+def _told(made: Plan, options: argparse.Namespace, applied: str = "", lack: str = "") -> str:
     if options.format == "json":
         import json
 
-        return json.dumps(document(made, options.root, applied), indent=2, sort_keys=True) + "\n"
-    return patch(made.changes) if options.format == "patch" else text(made, options.root)
+        return json.dumps(document(made, options.root, applied, lack), indent=2, sort_keys=True) + "\n"
+    return patch(made.changes) if options.format == "patch" else text(made, options.root, lack=lack)
 
 
 def _word(verdict: Verdict) -> str:
@@ -275,8 +284,8 @@ def _asked(root: str | None) -> str:
     return f" --root {shlex.quote(root)}" if root else ""
 
 
-def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
-    """The plan for people: diffs, commands, what is left and why, the verdict before and after."""
+def text(made: Plan, root: str | None = None, applying: bool = False, lack: str = "") -> str:
+    """The plan for people: diffs, commands, what is left and why, the verdict before and after; `lack` of room."""
     import shlex
 
     from migprep.report.text import shown, wrap
@@ -307,7 +316,9 @@ def text(made: Plan, root: str | None = None, applying: bool = False) -> str:
     if made.verdict_after is Verdict.UNKNOWN:
         target = "" if made.target.name == "kvm" else f" --target {made.target.name}"
         lines += [f"What could not be checked, and why: migprep check{target}{_asked(root)}"]
-    if not made.is_empty and not applying:
+    if lack:
+        lines += wrap(f"Nothing was changed, and --apply would refuse: {lack}.", "", "  ")
+    elif not made.is_empty and not applying:
         lines += ["Nothing was changed. --apply does it; afterwards this undoes it:", f"  {_rollback('', root)}"]
     return "\n".join([*lines, ""])
 
@@ -327,8 +338,8 @@ def _unmended(made: Plan) -> list[str]:
     return [*lines, f"Left out by --only: {others} other finding{'s' * (others != 1)}.", ""] if others else lines
 
 
-def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str, Any]:
-    """The plan for machines."""
+def document(made: Plan, root: str | None = None, applied: str = "", lack: str = "") -> dict[str, Any]:
+    """The plan for machines; `refused`: why applying it now would be refused."""
     return {
         "schema": SCHEMA,
         "target": made.target.name,
@@ -348,6 +359,7 @@ def document(made: Plan, root: str | None = None, applied: str = "") -> dict[str
         "mended": [_finding(one) for one in made.mended],
         "unmended": [{**_finding(one), "reason": _plain(reason)} for one, reason in made.unmended],
         "rollback": _rollback(applied, root),
+        "refused": _plain(lack) or None,
     }  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def shortage(needs: dict[str, int]) -> str:
         free, where = os.statvfs(folders[0]), ", ".join(sorted(folders))
         if free.f_bavail * free.f_frsize < size:
             told = f"{_shown(size)} are needed there and {_shown(free.f_bavail * free.f_frsize)} are free"
-            return f"no room in {where}: {told}; nothing was changed"
+            return f"no room in {where}: {told}"
         if free.f_files and free.f_favail < count:
             return f"no room in {where}: {count} inodes are needed there and {free.f_favail} are free"
     return ""
