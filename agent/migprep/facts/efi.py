@@ -239,13 +239,22 @@ def _read(root: Root, place: str, names: dict[str, str], machine: str) -> Esp:
     found = sorted(names, key=lambda one: (not one.startswith(f"{esp.lead}/"), one))
     places = {names[name]: name.rpartition("/")[0] for name in found if name.endswith("/grub.cfg")}
     # GRUB of Photon OS and Azure Linux looks for /boot/grub2 on the partition that it was started from.
-    for path, folder in (*places.items(), (f"{place}/boot/grub2/grub.cfg", "")):
+    outside = f"{place}/boot/grub2/grub.cfg"
+    places |= {outside: ""} if "grub2" in _names(root, f"{place}/boot") else {}
+    for path, folder in places.items():
         text = files.text(root, path) or ""
         leading = stub(text, path, folder)
         stubs += [leading] if leading else []
         menus += [named for named in [_led_to(text, path)] if named]
     esp = esp._replace(menus=tuple(dict.fromkeys(menus)), stubs=tuple(stubs))
     return esp._replace(dead_end=_dead_end(root, esp)) if esp.has_fallback else esp
+
+
+def _names(root: Root, folder: str) -> tuple[str, ...]:
+    try:
+        return tuple(root.names(folder))
+    except files.Unreadable:  # a capture that was made without this question
+        return ()
 
 
 def _dead_end(root: Root, esp: Esp) -> str:

@@ -80,7 +80,10 @@ UNKNOWN = Loader("")
 # search.fs_uuid 6c1d0f4e-… root hd0,gpt2            (Debian, Ubuntu)
 # search --no-floppy --root-dev-only --fs-uuid --set=dev 6c1d0f4e-…     (Red Hat)
 # search -n -u 6c1d0f4e-… -s     (Photon OS, Azure Linux)
-SEARCH = r"(?m)^[ \t]*search(?:\.fs_uuid[ \t]+|[ \t][^\n]*(?:--fs-uuid|(?<=[ \t])-u)[^\n]*?[ \t])(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f-]{7,})"
+SEARCH = (
+    r"(?m)^[ \t]*search(?:\.fs_uuid[ \t]+|[ \t][^\n]*(?:--fs-uuid|(?<=[ \t])-u)[^\n]*?[ \t])"
+    r"(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f-]{7,})"
+)
 
 
 # sbat,1,SBAT Version,…   shim,4,UEFI shim,shim,1,https://github.com/rhboot/shim
