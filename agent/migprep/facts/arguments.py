@@ -57,6 +57,8 @@ MAKERS = ("/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkconfig", "/usr/sbin/grub2-
 BLOCKS = r"(?m)^[ \t]*(?:if|case|for|while|until)\b|[{(][ \t]*$"
 
 
+#: Types of which a driver mounts the others, too.
+EXT = ("ext2", "ext3", "ext4")
 #: Arguments with which a boot ends in a shell at the console (kernel-command-line(7), dracut.cmdline(7), init(8)).
 SHELLS = frozenset({"single", "s", "S", "1", "-s", "rescue", "emergency", "-b"})
 BREAKS = frozenset({"rd.break", "rdbreak", "break"})
@@ -234,6 +236,7 @@ class Arguments(NamedTuple):
     next: tuple[Given, ...] | Unknown = ()  # every argument of the next boot
     root: frozenset[str] | Unknown = frozenset()  # names of the device mounted as root and of all below it
     unknown: Unknown | None = None  # a variable of the menu that may hold what decides
+    menu: str = ""  # path of the entry that boots next; "" where no menu tells it
 
     @property
     def unbalanced(self) -> tuple[Store, ...]:
@@ -304,6 +307,28 @@ class Arguments(NamedTuple):
         )  # fmt: skip
 
     @property
+    def menu_without_root(self) -> str:
+        """The menu whose entry that boots next names no root; "" where it does, or no menu tells. Undetermined."""
+        if isinstance(self.next, Unknown):
+            raise Undetermined(self.next.reason)
+        if not self.menu or any(one.word.key in ("root", "boot", "nfsroot") for one in self.next):
+            return ""
+        return self.menu
+
+    @property
+    def wrong_types(self) -> tuple[Given, ...]:
+        """What the next boot is told of the root's type, and its filesystem is of another. Raises Undetermined."""
+        kinds = {
+            device.fstype for one in self.deciding if one.key == "root" and (one.gates or not self.menu)
+            for device in one.device.devices if not device.fstype.startswith("crypto_")
+        }  # fmt: skip
+        if isinstance(self.next, Unknown) or len(kinds) != 1 or "" in kinds:
+            return ()
+        known = {"auto", *(one for kind in kinds for one in (EXT if kind in EXT else (kind,)))}
+        told = (one for one in self.next if one.word.key == "rootfstype" and one.word.value)
+        return tuple(one for one in told if known.isdisjoint(one.word.value.split(",")))
+
+    @property
     def names_goal(self) -> bool:
         """Whether the next boot is told what to start into: a runlevel, a unit. Raises Undetermined."""
         if isinstance(self.next, Unknown):
@@ -350,12 +375,15 @@ def probe(facts: Facts) -> Arguments:
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
     unknown = unknown_variables(facts)
-    next_boot = (
-        unknown or following(facts)
-        or Unknown("neither a boot menu nor /proc/cmdline tells the arguments of the next boot")
-    )  # fmt: skip
+    told = following(facts)
+    next_boot = unknown or told
+    if not told and not any(one.is_default for one in _entries(facts)):
+        next_boot = Unknown("neither a boot menu nor /proc/cmdline tells the arguments of the next boot")
     defaults = _sourced(root, stores)
-    return Arguments(cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block), unknown)
+    menu = next((one.path for one in _entries(facts) if one.is_default), "")
+    return Arguments(
+        cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block), unknown, menu
+    )
 
 
 def _sourced(root: Root, stores: list[Store]) -> tuple[Store, ...]:
@@ -389,8 +417,7 @@ def boots(facts: Facts) -> Iterator[tuple[str, tuple[cmdline.Word, ...]]]:
     """(path, words) of every text that the next boot takes its arguments from."""
     from migprep.facts.bootloader import menu_text
 
-    loader = facts.bootloader
-    entries = () if isinstance(loader, Unknown) else tuple(one for one in loader.entries if one.is_default)
+    loader, entries = facts.bootloader, tuple(one for one in _entries(facts) if one.is_default)
     if isinstance(loader, Unknown) or not entries:
         yield RUNNING, cmdline.words(files.text(facts.root, RUNNING, 65536) or "")
         return
@@ -400,6 +427,11 @@ def boots(facts: Facts) -> Iterator[tuple[str, tuple[cmdline.Word, ...]]]:
         for given in found.given:
             by_path[given.path] = (*by_path.get(given.path, ()), given.word)
         yield from by_path.items()
+
+
+def _entries(facts: Facts) -> tuple[MenuEntry, ...]:
+    loader = facts.bootloader
+    return () if isinstance(loader, Unknown) else loader.entries
 
 
 def expanded(root: Root, loader: BootLoader, one: MenuEntry, text: str) -> Expanded:

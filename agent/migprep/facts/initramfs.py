@@ -41,6 +41,10 @@ MARKS = (
 )  # fmt: skip
 
 
+# ROOT=UUID=…     BOOT=nfs
+OWN_ROOT = r"(?m)^[ \t]*(?:export[ \t]+)?(?:ROOT=[\"']?[^\s\"']|BOOT=[\"']?(?!local\b)\w)"
+
+
 class Damaged(Undetermined):
     """An image that is cut short or whose content is damaged; the sentence says where."""
 
@@ -102,6 +106,16 @@ class Boot(NamedTuple):
         named = set(self.image.texts.get("conf/modules", "").replace("-", "_").split())
         kept = tuple(one for one in lines if one.verb != "blacklist" or one.module not in named)
         return Modprobe(kept, tuple(statements(kept))).denied(drivers, self.kernel)
+
+    @property
+    def wants_root(self) -> bool:
+        """Whether it is of initramfs-tools and has no root of its own: it asks for root=. Raises Undetermined."""
+        if isinstance(self.image, Unknown):
+            if not self.path:
+                return False
+            raise Undetermined(self.image.reason)
+        inside = (text for name, text in self.image.texts.items() if name.startswith("conf/"))
+        return self.image.tool == "initramfs-tools" and not any(re.search(OWN_ROOT, text) for text in inside)
 
     @property
     def lacks_cipher(self) -> bool:

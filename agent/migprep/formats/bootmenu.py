@@ -120,7 +120,7 @@ def grub(text: str) -> Menu:
                 levels.append(depth)
                 counters.append(0)
         elif kernel and not is_hypervisor(kernel.group("kernel")):
-            args = (offset + kernel.start("args"), offset + kernel.end("args"))
+            args = (offset + kernel.start("args"), _continued(text, offset + kernel.end("args")))
             file = kernel.group("kernel")
             entries.append(Entry(title, name, place, file, "", number, *args, disk=_disk_of(file, disk)))
         elif initrd and entries and not entries[-1].initrd and entries[-1].place == place:
@@ -133,6 +133,16 @@ def grub(text: str) -> Menu:
             levels.pop()
             counters.pop()
     return Menu(tuple(entries), default)
+
+
+# linux /vmlinuz-6.1 root=UUID=… \\
+#   ro quiet
+def _continued(text: str, end: int) -> int:
+    """Where a line really ends that ends at `end`: a backslash there joins the next one to it."""
+    while end < len(text) and re.search(r"(?<!\\)(?:\\\\)*\\$", text[text.rfind("\n", 0, end) + 1 : end]):
+        following = text.find("\n", end + 1)
+        end = following if following >= 0 else len(text)
+    return end
 
 
 def _looked_on(line: str, disk: int) -> int:
