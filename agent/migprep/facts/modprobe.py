@@ -51,7 +51,6 @@ class Denial(NamedTuple):
     path: str
     line: int
     text: str
-    in_image_only: bool = False  # dracut's omit_drivers
     early_only: bool = False  # holds in the initramfs, and no more once the root filesystem is mounted
     by_function: bool = False  # the function with which it begins is passed over, which a driver built in has, too
 
@@ -68,11 +67,32 @@ class Denial(NamedTuple):
         return is_late and bool(kernel.module(self.module))
 
 
+class Omission(NamedTuple):
+    """One word of dracut's omit_drivers: an expression that the names of modules are held against."""
+
+    path: str
+    line: int
+    text: str
+    word: str
+    is_whole: bool  # since release 058 the whole name must be meant; before, any part of the name or the file would do
+
+    def takes(self, module: str, kernel: Kernel) -> bool:
+        """Whether images are made without this module."""
+        from migprep.formats import expression
+
+        try:
+            found = expression.parse(f"^({self.word})$" if self.is_whole else self.word)
+        except ValueError:
+            return self.word == module
+        return found.found_in(module) or not self.is_whole and found.found_in(kernel.module(module))
+
+
 class Modprobe(NamedTuple):
     """What the configuration of modules says."""
 
     lines: tuple[Line, ...]
     denials: tuple[Denial, ...]
+    omissions: tuple[Omission, ...] = ()  # but those of a driver that is asked for by just that word, which counts more
 
     def aliases(self, disk: tuple[str, ...], nic: tuple[str, ...]) -> tuple[Line, ...]:
         """Names of old that stand for the first card or disk, and bind it to none of the drivers of a target.
@@ -86,7 +106,7 @@ class Modprobe(NamedTuple):
 
     def denied(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """What keeps `kernel` from loading `drivers`; of alternatives ``a|b`` all must be denied."""
-        return self._of(drivers, kernel, tuple(one for one in self.denials if not one.in_image_only))
+        return self._of(drivers, kernel, self.denials)
 
     def denied_later(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """As `denied`, after the initramfs has done its work: what a network card needs."""
@@ -94,7 +114,17 @@ class Modprobe(NamedTuple):
 
     def omitted(self, drivers: tuple[str, ...], kernel: Kernel) -> tuple[Denial, ...]:
         """What keeps `drivers` out of the next initramfs."""
-        return self._of(drivers, kernel, tuple(one for one in self.denials if one.in_image_only))
+        names = dict.fromkeys(name for each in drivers for name in each.split("|"))
+        told = tuple(
+            Denial(name, one.path, one.line, one.text)
+            for name in names for one in self.omissions if one.takes(name, kernel)
+        )  # fmt: skip
+        return self._of(drivers, kernel, told)
+
+    def withheld(self, drivers: tuple[str, ...], kernel: Kernel) -> bool:
+        """Whether some of `drivers` stay out of it although they are asked for by name."""
+        others = self._replace(omissions=tuple(one for one in self.omissions if one.word not in drivers))
+        return bool(others.omitted(drivers, kernel))
 
     def _of(self, drivers: tuple[str, ...], kernel: Kernel, denials: tuple[Denial, ...]) -> tuple[Denial, ...]:
         by_module: dict[str, list[Denial]] = {}
@@ -145,7 +175,7 @@ def probe(facts: Facts) -> Modprobe:
     lines: tuple[Line, ...] = ()
     for path in sources(root):
         lines += parse(files.text(root, path) or "", path)
-    return Modprobe(lines, (*statements(lines), *_arguments(facts), *_omitted(root)))
+    return Modprobe(lines, (*statements(lines), *_arguments(facts)), tuple(_omissions(root)))
 
 
 def sources(root: Root) -> tuple[str, ...]:
@@ -192,20 +222,26 @@ def _is_initramfs_tools(root: Root) -> bool:
     return tool(root) == "initramfs-tools"
 
 
-# omit_drivers+=" virtio_blk i2o_scsi "
-OMITTED = re.compile(r"^[ \t]*omit_drivers\+?=[\"']?([^\"'\n]*)", re.MULTILINE)
+# omit_drivers+=" virtio_blk i2o_scsi "   add_drivers+=" virtio_blk "
+GIVEN = re.compile(r"^[ \t]*(omit|add|force)_drivers\+?=[\"']?([^\"'\n]*)", re.MULTILINE)
+#: What dracut itself says where the whole name must be meant, which distributions have taken over into older releases.
+WHOLE = '"^$d$|"'
 
 
-def _omitted(root: Root) -> list[Denial]:
+def _omissions(root: Root) -> list[Omission]:
     from migprep.facts.configured import _dracut
 
-    found = []
+    found, asked = [], set()
     for path in _dracut(root):
         text = files.text(root, path) or ""
-        for given in OMITTED.finditer(text):
+        for given in GIVEN.finditer(text):
             line = text.count("\n", 0, given.start()) + 1
-            found += [
-                Denial(name.replace("-", "_"), path, line, given.group().strip(), True)
-                for name in given.group(1).split()
-            ]
-    return found
+            words = [one if re.search(r"[^\w-]", one) else one.replace("-", "_") for one in given.group(2).split()]
+            if given.group(1) == "omit":
+                found += [Omission(path, line, given.group().strip(), word, is_whole=False) for word in words]
+            else:
+                asked.update(words)
+    found = [one for one in found if one.word not in asked]
+    program = next((path for path in ("/usr/bin/dracut", "/sbin/dracut") if files.exists(root, path)), "")
+    is_whole = bool(found) and bool(program) and WHOLE in (files.text(root, program) or "")
+    return [one._replace(is_whole=is_whole) for one in found]

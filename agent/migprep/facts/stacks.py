@@ -14,6 +14,7 @@ from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from migprep.facts import Facts
+    from migprep.formats.expression import Expression
 
 LVM = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf")
 OLD_CACHE = "/etc/lvm/cache/.cache"
@@ -71,25 +72,23 @@ class Filter(NamedTuple):
 
     def accepts(self, names: tuple[str, ...]) -> bool:
         """Whether a device of these names passes: one accepted name is enough, else one rejected name is too many."""
-        rejected = False
+        rejected, parsed = False, compiled(self.patterns)
         for name in names:
-            first = next((sign for sign, found in self._compiled if found.search(name)), "")
+            first = next((sign for sign, one in parsed if one.found_in(name)), "")
             if first == "a":
                 return True
             rejected |= first == "r"
         return not rejected
-
-    @property
-    def _compiled(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
-        return compiled(self.patterns)
 
     def accepting(self, prefix: str) -> str:
         """The pattern that lets through whatever the disks are called there."""
         return f"a|^/dev/{prefix}|"
 
 
-def compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+def compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, Expression], ...]:
     """Each pattern as (a or r, expression). Raises Undetermined for one that cannot be understood."""
+    from migprep.formats import expression
+
     found = []
     for pattern in patterns:
         sign, rest = pattern[:1], pattern[1:].strip()
@@ -97,8 +96,8 @@ def compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ..
         if sign not in ("a", "r") or len(rest) < 2 or not rest.endswith(closing):
             raise Undetermined(f"the LVM filter pattern {pattern!r} cannot be understood")
         try:
-            found.append((sign, re.compile(rest[1:-1])))
-        except re.error as error:
+            found.append((sign, expression.parse(rest[1:-1])))
+        except ValueError as error:
             raise Undetermined(f"the LVM filter pattern {pattern!r} cannot be understood: {error}") from None
     return tuple(found)
 
