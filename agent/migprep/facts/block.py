@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import Enum
-from fnmatch import fnmatchcase
 from itertools import islice
 
 from migprep import root as files
 from migprep import udevdb
 from migprep.facts.udev import Udev
+from migprep.facts.udev_rules import Rule, fits, takes
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
@@ -220,14 +220,6 @@ def name_prefix(spec: str) -> str:
     return next((group for group in found.groups() if group), "") if found else ""
 
 
-def takes(pattern: str, prefix: str) -> bool:
-    """Whether KERNEL=="pattern" of a udev rule holds for a disk or partition of this family (vd, sd, nvme …)."""
-    disks = [f"nvme{n}n1" for n in range(4)] if prefix == "nvme" else [f"{prefix}{letter}" for letter in "abcd"]
-    part = "p" if prefix == "nvme" else ""
-    names = [*disks, *(f"{disk}{part}{number}" for disk in disks for number in range(1, 17))]
-    return any(fnmatchcase(name, one) for one in pattern.split("|") for name in names)
-
-
 #: Content identifiers: how they are written, and their folder of links.
 TAGS = {"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid", "PARTLABEL": "by-partlabel"}
 #: Links below /dev/disk/by-id that are derived from what is written on the device, not from its hardware.
@@ -262,6 +254,13 @@ class Block(NamedTuple):
     def numbered(self, number: str) -> BlockDevice | None:
         """The device of a major:minor pair."""
         return next(iter(self.by_name.get(number, ())), None)
+
+    def is_met(self, rule: Rule) -> bool:
+        """Whether a rule of udev that asks for names means a disk of this machine: of several paths, or by its own."""
+        if rule.maps or rule.is_of_paths:
+            several = [device.mapper for device in self.devices if device.kind == "multipath"]
+            return any(all(fits(one, name) for one in rule.maps) for name in several)
+        return any(all(fits(one, device.name) for one in rule.names) for device in self.devices)
 
     def reference(self, spec: str, fstype: str = "") -> Reference:
         """Which device a text means; `spec` as written, without the octal escapes of fstab(5)."""

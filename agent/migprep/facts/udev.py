@@ -12,7 +12,7 @@ from migprep.facts.selection import Selection, Traits
 from migprep.facts.udev_rules import Rule, parse
 from migprep.formats import ini
 from migprep.formats.stanzas import split
-from migprep.model import Unknown
+from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +69,7 @@ class Udev(NamedTuple):
     net_rules: tuple[Rule, ...]
     storage_rules: tuple[Rule, ...]
     disk_rules: tuple[Rule, ...] | Unknown  # those that know a disk by its hardware
+    named_rules: tuple[Rule, ...] | Unknown  # those that give disks called so and so a name or an owner
     links: tuple[LinkFile, ...]
     rule_files: tuple[str, ...]  # names of the rule files in force, of every folder
     version: int  # of systemd; 0 where it cannot be told
@@ -89,6 +90,16 @@ class Udev(NamedTuple):
     def naming_rules(self) -> tuple[Rule, ...]:
         """Network rules that give a name."""
         return tuple(rule for rule in self.net_rules if rule.name)
+
+    def lost_on(self, prefix: str) -> tuple[Rule, ...]:
+        """Rules that give disks a name or an owner, where no rule does just that for disks called `prefix`.
+
+        Raises Undetermined.
+        """
+        if isinstance(self.named_rules, Unknown):
+            raise Undetermined(self.named_rules.reason)
+        held = {rule.gifts for rule in self.named_rules if rule.holds_on(prefix)}
+        return tuple(rule for rule in self.named_rules if not rule.holds_on(prefix) and rule.gifts not in held)
 
     def makers(self, path: str) -> tuple[Rule, ...]:
         """The rules that give a disk this name (/dev/oracleasm/data1)."""
@@ -172,14 +183,16 @@ def probe(facts: Facts) -> Udev:
     }
     own = [path for path in files.values() if path.startswith(("/etc/", "/run/"))]
     rules = [rule for path in own for rule in parse(root.text(tree, path) or "", path)]
+    if root.is_dir(tree, "/etc"):
+        hardware: tuple[Rule, ...] | Unknown = tuple(one for one in rules if _is_by_hardware(one))
+        named: tuple[Rule, ...] | Unknown = tuple(one for one in rules if _is_by_name(one))
+    else:
+        hardware = named = Unknown("no /etc")
     return Udev(
         net_rules=tuple(rule for rule in rules if rule.is_net and _is_about_net(rule)),
         storage_rules=tuple(rule for rule in rules if _is_about_storage(rule)),
-        disk_rules=(
-            tuple(rule for rule in rules if rule.is_about_disks and _is_by_hardware(rule))
-            if root.is_dir(tree, "/etc")
-            else Unknown("no /etc")
-        ),
+        disk_rules=hardware,
+        named_rules=named,
         links=tuple(
             LinkFile(path, selection.of_match_section(lines), lines, conditions.of_match(tree, path, lines))
             for path, lines in units(tree, "systemd/network", ".link")
@@ -195,7 +208,14 @@ def _is_about_net(rule: Rule) -> bool:
 
 def _is_by_hardware(rule: Rule) -> bool:
     """Whether somebody wrote it for a disk of this machine; for cards and CD drives udev itself writes such rules."""
-    return rule.is_by_hardware and "persistent-net" not in rule.path and "persistent-cd" not in rule.path
+    if not (rule.is_about_disks and rule.is_by_hardware):
+        return False
+    return "persistent-net" not in rule.path and "persistent-cd" not in rule.path
+
+
+def _is_by_name(rule: Rule) -> bool:
+    asked = rule.names or rule.maps or rule.is_of_paths
+    return bool(asked and rule.gifts) and not (rule.is_by_hardware or rule.is_of_sticks)
 
 
 def _is_about_storage(rule: Rule) -> bool:

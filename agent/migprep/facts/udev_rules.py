@@ -24,12 +24,29 @@ PLACES = frozenset(
 HARDWARE = re.compile(
     r"(?:ENV\{(?:ID_SERIAL(?:_SHORT)?|ID_PATH|ID_WWN\w*|ID_SCSI_SERIAL|ID_MODEL)\}|RESULT|ATTRS?\{(?:serial|model|wwid)\}"
     r"|KERNELS)[ \t]*==[ \t]*\"(?!\"|\*\"|\?\*\")"
+    r"|ENV\{DM_(?:UUID|NAME)\}[ \t]*==[ \t]*\"[^\"]*mpath-?[^\"*?\[-]"  # a disk of several paths, one of which is there
 )
 # KERNEL=="sd?1", SUBSYSTEM=="block", PROGRAM=="/usr/lib/udev/scsi_id -g -u -d /dev/$parent", RESULT=="36000c29…", …
 # ENV{ID_SERIAL}=="0QEMU_QEMU_HARDDISK_drive1", SYMLINK+="oracleasm/data1", OWNER="grid"
-DISKS = re.compile(r"SUBSYSTEMS?==\"(?:block|scsi)\"|KERNEL==\"(?:sd|dm-|vd|xvd|hd|nvme|\[?sv)|scsi_id|oracleasm|asm")
+DISKS = re.compile(
+    r"SUBSYSTEMS?==\"(?:block|scsi)\"|KERNEL==\"(?:sd|dm-|vd|xvd|hd|nvme|\[?sv)|scsi_id|oracleasm|asm"
+    r"|ENV\{DM_(?:UUID|NAME)\}"
+)
+FAMILY, GIVEN = re.compile(r"hd|sd|vd|xvd|nvme|cciss"), ("OWNER", "GROUP", "SYMLINK", "NAME")
+#: What udev's own rules give, wherever a copy of them stands (50-udev-default.rules, 60-persistent-storage.rules).
+USUAL = re.compile(r"OWNER=root$|GROUP=(?:disk|cdrom|floppy)$|NAME=.*(?:%k|\$kernel)|SYMLINK=(?:disk/by-|mapper/)\S+$")
+# SUBSYSTEMS=="usb"   ENV{ID_BUS}=="usb"   ATTRS{idVendor}=="0781"   ATTRS{removable}=="1"
+STICKS = re.compile(r"(?:SUBSYSTEMS|ENV\{ID_BUS\}|BUS|DRIVERS)==usb|ATTRS\{idVendor\}==|ATTRS?\{removable\}==1")
 # SYMLINK+="oracleasm/data%n"   SYMLINK+="$env{ID_NAME}"
 SUBSTITUTION = re.compile(r"%n|\$number|%[a-zA-Z](?:\{[^}]*\})?|\$[a-z]+(?:\{[^}]*\})?")
+
+
+def takes(pattern: str, prefix: str) -> bool:
+    """Whether KERNEL=="pattern" of a udev rule holds for a disk or partition of this family (vd, sd, nvme …)."""
+    disks = [f"nvme{n}n1" for n in range(4)] if prefix == "nvme" else [f"{prefix}{letter}" for letter in "abcd"]
+    part = "p" if prefix == "nvme" else ""
+    names = [*disks, *(f"{disk}{part}{number}" for disk in disks for number in range(1, 17))]
+    return any(fnmatchcase(name, one) for one in pattern.split("|") for name in names)
 
 
 class Token(NamedTuple):
@@ -104,6 +121,42 @@ class Rule(NamedTuple):
         return bool(self.hardware)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Kernel names of several disks that it asks for, as patterns (sd?1, sdb1|sdc1); one name is no pattern."""
+        return tuple(one for one in self.asked("KERNEL") if FAMILY.match(one) and set(one) & set("*?[|"))
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the device mapper that it asks for, as patterns (data*)."""
+        return tuple(one for one in self.asked("ENV{DM_NAME}") if one.strip("?*"))
+
+    @property
+    def named(self) -> str:
+        """The disks that it asks for, in words."""
+        paths = ("mpath-…",) if self.is_of_paths and not self.maps else ()
+        return " and ".join((*self.names, *self.maps, *paths))
+
+    @property
+    def is_of_paths(self) -> bool:
+        """Whether it asks for a disk that multipathd has made."""
+        return any("mpath-" in one for one in self.asked("ENV{DM_UUID}"))
+
+    @property
+    def is_of_sticks(self) -> bool:
+        """Whether it is for what is put in while the machine runs."""
+        return any(STICKS.match(f"{token.key}{token.operator}{token.value}") for token in self.tokens)
+
+    @property
+    def gifts(self) -> frozenset[Token]:
+        """The names and the owner that it gives, where udev gives another by itself."""
+        given = (one for one in self.tokens if one.key in GIVEN and one.operator in ("=", "+=", ":="))
+        return frozenset(one for one in given if not USUAL.match(f"{one.key}={one.value}"))
+
+    def holds_on(self, prefix: str) -> bool:
+        """Whether its names are some of disks called `prefix` (vd, sd, nvme …)."""
+        return not (self.maps or self.is_of_paths) and all(takes(one, prefix) for one in self.names)
+
+    @property
     def is_about_disks(self) -> bool:
         """Whether it says of itself that it is for disks, or is one of those that databases are given."""
         return bool(DISKS.search(self.raw))
@@ -126,7 +179,7 @@ class Rule(NamedTuple):
         """Whether it names `device` by its address now; udev compares addresses letter by letter."""
         addresses = self.asked("ATTR{address}", "ATTRS{address}", "SYSFS{address}")
         return bool(addresses) and all(
-            any(_fits(value, have) for have in (device.mac, device.permanent_mac) if have) for value in addresses
+            any(fits(value, have) for have in (device.mac, device.permanent_mac) if have) for value in addresses
         )
 
 
@@ -158,7 +211,8 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(text + re.escape(name[at:]))
 
 
-def _fits(pattern: str, value: str) -> bool:
+def fits(pattern: str, value: str) -> bool:
+    """Whether a value is one of those that a comparison of udev asks for (sd?1|sd?2)."""
     return any(fnmatchcase(value, one) for one in pattern.split("|"))
 
 
