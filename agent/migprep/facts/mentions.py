@@ -37,6 +37,8 @@ VARIABLE = re.compile(r"\$\{?(\w+)")
 SHOWN, PER_LINE = 200, 100
 #: Characters on either side of a device that may belong to its command.
 NEAR = 1000
+# echo /dev/sdb > /sys/fs/bcache/register
+KERNEL = re.compile(r"[\"']?\s*>+\s*[\"']?/sys/")
 DIRECTIVE = re.compile(r"\s*([A-Z][A-Za-z]+)\s*=")
 
 
@@ -117,7 +119,7 @@ def in_line(path: str, number: int, line: str) -> Iterator[Mention]:
                 verb = "sysfs"
             elif kind is Use.LITERAL:
                 verb, destroys = command(line[max(0, at - NEAR) : at], line[end : end + NEAR])
-                kind = Use.COMMENT if verb == "echo" else kind
+                kind = Use.COMMENT if verb == "echo" and not KERNEL.match(line[end : end + NEAR]) else kind
             verb, destroys = _of_file(path, line, verb, destroys)
         yield Mention(path, number, shown, spec, reference(spec), kind, verb, destroys, setting)
 
@@ -256,6 +258,8 @@ def _of_file(path: str, line: str, verb: str, destroys: bool) -> tuple[str, bool
     """A file of one program's settings speaks for that program."""
     if path.endswith("/kdump.conf") and line.lstrip().startswith("raw "):
         return "kdump", True  # kdump.conf(5): the dump is written over whatever is on that device
+    if "/zram-generator.conf" in path and line.lstrip().startswith("writeback-device"):
+        return "zram", True  # its pages are written over whatever is on that device
     if verb == "other":
         for name in re.split(r"[/._]", path):
             if name in WATCHERS:

@@ -29,7 +29,7 @@ _ENTRIES = (
     " mkinitcpio.conf uswsusp.conf tmpfiles.d initramfs-tools network NetworkManager dhcp pm acpi logrotate.d"
     # the settings of programs that are told which disks there are
     " rear kernel hdparm.conf smartd.conf smartmontools kdump.conf sysfs.conf sysfs.d autofs auto.master.d"
-    " mtools.conf rawdevices"
+    " mtools.conf rawdevices vdoconf.yml integritytab veritytab repart.d"
     " drbd.conf drbd.d my.cnf my.cnf.d mysql samba exports exports.d target tgt scst.conf ceph docker cloud"
     " bacula bareos amanda borgmatic fsarchiver restic monit monitrc nagios nrpe.cfg zabbix collectd collectd.conf"
     " collectd.d munin snmp telegraf netdata tuned tlp.conf laptop-mode libvirt sbd btrbk btrbk.conf snapper iscsi"
@@ -336,6 +336,7 @@ def gap(path: str, reason: str) -> Mention:
 def paths(place: Root) -> Iterator[str | Mention]:
     """The files worth looking at, or gaps, in a fixed order; folders among them are to be left out."""
     yield from PLAIN
+    yield from _zram(place)
     for name in place.names("/etc"):
         path = f"/etc/{name}"
         if name.startswith("auto.") and not name.endswith(BACKUPS):
@@ -350,6 +351,20 @@ def paths(place: Root) -> Iterator[str | Mention]:
             # name.service.d/ holds drop-ins; name.target.wants/ links to units that start at boot
             if isinstance(path, str) and path.endswith((".d", ".wants", ".requires")):
                 yield from _below(place, path)
+
+
+def _zram(place: Root) -> Iterator[str | Mention]:
+    """Where zram is told on which disk to put what does not compress (zram-generator.conf(5))."""
+    try:
+        names = place.names("/etc/systemd")
+    except root.Unreadable:  # a capture that was made without this question
+        return
+    for name in names:
+        path = f"/etc/systemd/{name}"
+        if name == "zram-generator.conf":
+            yield path
+        elif name == "zram-generator.conf.d":
+            yield from _below(place, path)
 
 
 def _below(place: Root, folder: str, depth: int = 0) -> Iterator[str | Mention]:
