@@ -449,6 +449,20 @@ def test_a_missing_tool_is_named_with_what_installs_it() -> None:
     assert str(refused.value) == "missing qemu-img-of-nobody: apt-get install qemu-img-of-nobody"
 
 
+def test_a_tool_that_one_scenario_wants_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for tool in ("qemu-system-x86_64", "qemu-img", *disk.TOOLS):
+        (tmp_path / tool).write_text("")
+        (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plain, sealed = scenario.load("fit-uuid-dhcp"), scenario.load("luks-root-sealed")
+    assert lab._possible([plain, sealed]) == [plain]
+    assert "skipped: luks-root-sealed: missing linux.uml, swtpm: apt-get install swtpm user-mode-linux\n" in capsys.readouterr().out
+    with pytest.raises(LabError, match=r"^missing linux\.uml, swtpm: apt-get install swtpm user-mode-linux$"):
+        lab._possible([sealed])
+
+
 @pytest.mark.parametrize(
     ("printed", "sentence"),
     [

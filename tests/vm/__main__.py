@@ -84,6 +84,18 @@ def _chosen(asked: argparse.Namespace) -> list[Scenario]:
     return [scenario for scenario in load_all() if scenario.smoke or not asked.smoke]
 
 
+def _possible(scenarios: list[Scenario]) -> list[Scenario]:
+    """Those for which this host has the tools; the others are told, and only where none is left is there nothing to do."""
+    command.require("qemu-system-x86_64", "qemu-img", *disk.TOOLS)
+    lacking = {scenario.name: command.lacks(*disk.tools(scenario)) for scenario in scenarios}
+    for name, missing in lacking.items():
+        if missing:
+            print(f"skipped: {name}: {missing}", flush=True)
+    if scenarios and all(lacking.values()):
+        command.require(*(tool for scenario in scenarios for tool in disk.tools(scenario)))
+    return [scenario for scenario in scenarios if not lacking[scenario.name]]
+
+
 def _list(asked: argparse.Namespace) -> int:
     for scenario in load_all():
         mark = " [smoke]" if scenario.smoke else ""
@@ -124,8 +136,7 @@ def _table(asked: argparse.Namespace) -> int:
 
 def _run(asked: argparse.Namespace) -> int:
     cache.sweep()
-    scenarios = _chosen(asked)
-    command.require("qemu-system-x86_64", *(t for s in scenarios for t in disk.tools(s)))
+    scenarios = _possible(_chosen(asked))
     if machine.product(trial.CHECKOUT) is None:
         print("migprep has no command line in this checkout: no prediction", flush=True)
     date, commit = _now(), _commit()

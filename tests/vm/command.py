@@ -37,12 +37,18 @@ PACKAGES = {
 }
 
 
+def lacks(*tools: str) -> str:
+    """Which of the tools are missing, with the one line that installs them; "" where all are there."""
+    missing = [tool for tool in dict.fromkeys(tools) if shutil.which(tool, path=_path()) is None]
+    packages = " ".join(sorted({PACKAGES.get(tool, tool) for tool in missing}))
+    return f"missing {', '.join(missing)}: apt-get install {packages}" if missing else ""
+
+
 def require(*tools: str) -> None:
     """Refuse to start without a tool, naming the one line that installs all that is missing."""
-    missing = [tool for tool in tools if shutil.which(tool, path=_path()) is None]
+    missing = lacks(*tools)
     if missing:
-        packages = " ".join(sorted({PACKAGES.get(tool, tool) for tool in missing}))
-        raise LabError(f"missing {', '.join(missing)}: apt-get install {packages}")
+        raise LabError(missing)
 
 
 def _path() -> str:
