@@ -1,12 +1,12 @@
-"""What an image of dracut waits for because an argument names it: volumes, arrays, encrypted containers."""
+"""What an image of dracut waits for because an argument names it, and what of the root an argument keeps it from."""
 
 from __future__ import annotations
 
 import re
 
 from migprep import root as files
-from migprep.facts import arguments
-from migprep.facts.block import Block
+from migprep.facts import arguments, stacks
+from migprep.facts.block import Block, BlockDevice
 from migprep.formats import cmdline
 from migprep.model import Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -25,6 +25,14 @@ KINDS = {
 }  # fmt: skip
 OFF = {"volume": ("rd.lvm", "rd_NO_LVM"), "group": ("rd.lvm", "rd_NO_LVM"), "array": ("rd.md", "rd_NO_MD"),
        "container": ("rd.luks", "rd_NO_LUKS")}  # fmt: skip
+#: By kind of device: the argument that switches it off, that of Red Hat 6, and those that, once given, leave out all
+#: other devices of that kind. Further ones name a container in ways that are not compared here.
+LISTS = {
+    "lvm": ("rd.lvm", "rd_NO_LVM", ("rd.lvm.lv", "rd_LVM_LV", "rd.lvm.vg", "rd_LVM_VG")),
+    "md": ("rd.md", "rd_NO_MD", ("rd.md.uuid", "rd_MD_UUID")),
+    "crypt": ("rd.luks", "rd_NO_LUKS", ("rd.luks.uuid", "rd_LUKS_UUID", "luks.uuid")),
+}
+OTHERS = ("rd.luks.name", "luks.name", "rd.luks.partuuid", "rd.luks.serial", "rd.luks.dev")
 
 
 class Awaited(NamedTuple):
@@ -41,10 +49,26 @@ class Awaited(NamedTuple):
         return f"{self.text} in {self.path}"
 
 
+class Skipped(NamedTuple):
+    """An argument by which the image leaves out something that the root stands on."""
+
+    path: str
+    line: int
+    text: str  # rd.lvm=0, or the first of those that name other devices alone
+    device: str  # /dev/mapper/vg0-root
+    is_list: bool
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return f"{self.device} in {self.path}"
+
+
 class Waits(NamedTuple):
-    """What the next boot waits for in vain; () where its image is none of dracut's."""
+    """What the next boot waits for in vain, and what it leaves out; () where its image is none of dracut's."""
 
     lost: tuple[Awaited, ...]
+    skipped: tuple[Skipped, ...] = ()
 
 
 def probe(facts: Facts) -> Waits:
@@ -61,19 +85,72 @@ def probe(facts: Facts) -> Waits:
         made.append(one.image)
     if not any(one.tool == "dracut" for one in made):
         return Waits(())
-    named = [*_of_boot(facts), *(word for one in made for word in _inside(one))]
-    if not named:
+    given = tuple(arguments.boots(facts))
+    named = [word for path, words in given for word in _named(path, words)]
+    named += [word for one in made for word in _inside(one)]
+    has_switch = any(one.key in (off, old) for _, words in given for one in words for off, old, _ in LISTS.values())
+    if not named and not has_switch:
         return Waits(())
     block = facts.block
     if isinstance(block, Unknown):
         raise Undetermined(block.reason)
     lost = (one for one in named if not is_there(one, block) and not _is_known(facts, one))
-    return Waits(tuple(dict.fromkeys(lost)))
+    return Waits(tuple(dict.fromkeys(lost)), _left_out(facts, block, given, made))
 
 
-def _of_boot(facts: Facts) -> Iterator[Awaited]:
-    for path, words in arguments.boots(facts):
-        yield from _named(path, words)
+def _left_out(
+    facts: Facts, block: Block, given: tuple[tuple[str, tuple[cmdline.Word, ...]], ...], made: list[Image]
+) -> tuple[Skipped, ...]:
+    """What of the root the next boot leaves out; what this one came up with does no harm."""
+    below = stacks.under_root(facts, block)
+    if isinstance(below, Unknown):
+        return ()
+    inside = tuple(
+        (one.path, cmdline.words(text)) for one in made for name, text in one.texts.items() if "cmdline.d/" in name
+    )
+    running = cmdline.words(files.text(facts.root, arguments.RUNNING, 65536) or "")
+    today = {one.device for one in skipped(((arguments.RUNNING, running), *inside), below)}
+    return tuple(one for one in skipped((*inside, *given), below) if one.device not in today)
+
+
+def skipped(
+    given: tuple[tuple[str, tuple[cmdline.Word, ...]], ...], below: tuple[BlockDevice, ...]
+) -> tuple[Skipped, ...]:
+    """The devices of `below` that arguments keep an image of dracut from putting together; the last of each counts."""
+    words = [(path, word) for path, some in given for word in some]
+    parts = {name for one in below if one.kind == "lvm" for name in one.parents}
+    found = []
+    for device in below:
+        if device.kind not in LISTS or device.kind == "lvm" and device.name in parts:
+            continue
+        off, old, lists = LISTS[device.kind]
+        switches = [one for one in words if one[1].key in (off, old)][-1:]
+        listed = [one for one in words if one[1].key in lists and one[1].value]
+        other = device.kind == "crypt" and any(word.key in OTHERS for _, word in words)
+        if any(word.key == old or word.value in ("0", "no", "off") for _, word in switches):
+            found.append(_skipped(*switches[0], device, False))
+        elif listed and not other and not any(_means(word, device, below) for _, word in listed):
+            found.append(_skipped(*listed[0], device, True))
+    return tuple(found)
+
+
+def _skipped(path: str, word: cmdline.Word, device: BlockDevice, is_list: bool) -> Skipped:
+    text = f"{word.key}={word.value}" if word.value else word.key
+    return Skipped(path, word.line, text, device.path, is_list)
+
+
+def _means(word: cmdline.Word, device: BlockDevice, below: tuple[BlockDevice, ...]) -> bool:
+    """Whether an argument names a device; so too where nothing tells how the device is called."""
+    if device.kind == "lvm":
+        group, _, volume = (part.replace("-", "--") for part in word.value.partition("/"))
+        return device.mapper == f"{group}-{volume}" if volume else device.mapper.startswith(f"{group}-")
+    if device.kind == "md":
+        known = [link for link in device.links if "/md-uuid-" in link]
+        known += [one.uuid for one in below if one.name in device.parents and one.fstype == "linux_raid_member"]
+    else:
+        known = [one.uuid for one in below if one.name in device.parents and one.fstype == "crypto_LUKS"]
+    wanted = _plain(re.sub("^luks-", "", word.value))
+    return not known or any(wanted in _plain(one) for one in known)
 
 
 def _inside(image: Image) -> Iterator[Awaited]:

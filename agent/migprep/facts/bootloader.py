@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Where each loader keeps its menu.
 GRUB = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
 LEGACY = ("/boot/grub/menu.lst", "/boot/grub/grub.conf", "/boot/boot/grub/menu.lst", "/boot/boot/grub/grub.conf")
+#: Red Hat's GRUB legacy reads grub.conf; others read menu.lst (grub-0.97, configfile.patch of its package).
+REDHAT = "/etc/redhat-release"
 EXTLINUX = (
     "/boot/extlinux/extlinux.conf",
     "/boot/syslinux/syslinux.cfg",
@@ -94,6 +96,13 @@ class BootLoader(NamedTuple):
     def default_kernel(self) -> str:
         """Version of the kernel that boots next; "" when the menu does not tell."""
         return next((one.entry.version for one in self.entries if one.is_default and one.entry.version), "")
+
+    @property
+    def lasting_place(self) -> str:
+        """What instead of a disk's number leads to a kernel: GRUB legacy knows nothing else."""
+        if self.kind == "grub-legacy":
+            return "the disks attached in this order on the target"
+        return "search --no-floppy --fs-uuid --set=root UUID"
 
     @property
     def is_by_blocks(self) -> bool:
@@ -234,7 +243,8 @@ def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str = "") ->
 def _legacy(root: Root, esp: Esp) -> Found:
     # `default saved` reads the number that savedefault wrote beside the menu.
     saved = files.value(root, "/boot/grub/default").partition("\n")[0].strip()
-    return _menu(root, (*esp.legacy_menus, *LEGACY), bootmenu.legacy, saved)
+    own = sorted(LEGACY, key=lambda one: one.endswith("menu.lst")) if files.exists(root, REDHAT) else LEGACY
+    return _menu(root, (*esp.legacy_menus, *own), bootmenu.legacy, saved)
 
 
 def _extlinux(root: Root, esp: Esp) -> Found:

@@ -25,7 +25,8 @@ IMAGES = ("vmlinuz-", "vmlinux-", "Image-", "bzImage-", "image-", "kernel-")
 OPTIONS = {
     "virtio_pci": "VIRTIO_PCI", "virtio_blk": "VIRTIO_BLK", "virtio_net": "VIRTIO_NET", "virtio_scsi": "SCSI_VIRTIO",
     "sd_mod": "BLK_DEV_SD", "ahci": "SATA_AHCI", "nvme": "BLK_DEV_NVME", "xen_blkfront": "XEN_BLKDEV_FRONTEND",
-    "xen_netfront": "XEN_NETDEV_FRONTEND", "vmw_pvscsi": "VMWARE_PVSCSI", "vmxnet3": "VMXNET3", "e1000": "E1000",
+    "xen_netfront": "XEN_NETDEV_FRONTEND", "xen_vbd": "XEN_BLKDEV_FRONTEND", "xen_vnif": "XEN_NETDEV_FRONTEND",
+    "vmw_pvscsi": "VMWARE_PVSCSI", "pvscsi": "VMWARE_PVSCSI", "vmxnet3": "VMXNET3", "e1000": "E1000",
     "e1000e": "E1000E", "ena": "ENA_ETHERNET", "hv_vmbus": "HYPERV", "hv_storvsc": "HYPERV_STORAGE",
     "hv_netvsc": "HYPERV_NET", "gve": "GVE", "mptspi": "FUSION_SPI",
     "ext2": "EXT2_FS", "ext3": "EXT3_FS", "ext4": "EXT4_FS", "xfs": "XFS_FS", "btrfs": "BTRFS_FS", "f2fs": "F2FS_FS",
@@ -57,7 +58,9 @@ class Kernel(NamedTuple):
         if not isinstance(self.builtin, Unknown):
             return bool(_entry(self.builtin, name, "\n"))
         if name in OPTIONS and not isinstance(self.config, Unknown):
-            return f"\nCONFIG_{OPTIONS[name]}=y\n" in self.config
+            return f"\nCONFIG_{OPTIONS[name]}=y\n" in f"\n{self.config}"
+        if self.module(name):
+            return False  # nothing is both
         raise Undetermined(self.builtin.reason)
 
     def has(self, name: str) -> bool:

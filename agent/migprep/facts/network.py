@@ -117,6 +117,22 @@ class Network(NamedTuple):
         return tuple(one for one in self.configurations if one.at_boot and (one.devices or one.interface in names))
 
     @property
+    def misdirected(self) -> tuple[Configuration, ...]:
+        """Those that ask for a card here by its name, and for an address that nothing has; nothing else serves it."""
+        known = {mac for card in self.cards for mac in (card.mac, card.device.permanent_mac, *card.other_macs)}
+        left = {card.name for card in self.cards if not (card.configurations or card.automatic or card.device.master)}
+        return tuple(
+            one
+            for one in self.configurations
+            if one.at_boot and not one.devices and left.intersection(one.selection.names)
+            and one.selection.by_mac and not known.intersection(one.selection.asked_macs)
+        )  # fmt: skip
+
+    def has_address(self, names: Iterable[str]) -> bool:
+        """Whether a card of one of `names` can be reached now."""
+        return any(card.has_unexplained_address for card in self.cards if card.name in names)
+
+    @property
     def own_macs(self) -> tuple[str, ...]:
         """The addresses that the cards have by themselves."""
         return tuple(card.device.permanent_mac for card in self.cards if card.device.permanent_mac)
