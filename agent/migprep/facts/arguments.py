@@ -61,6 +61,11 @@ BLOCKS = r"(?m)^[ \t]*(?:if|case|for|while|until)\b|[{(][ \t]*$"
 EXT = ("ext2", "ext3", "ext4")
 #: Arguments with which a boot ends in a shell at the console (kernel-command-line(7), dracut.cmdline(7), init(8)).
 SHELLS = frozenset({"single", "s", "S", "1", "-s", "rescue", "emergency", "-b"})
+#: What makes no boot fail, or is judged by what it names; the rest is worth a try before the move.
+HARMLESS = DEVICES | {
+    "BOOT_IMAGE", "initrd", "ro", "rw", "quiet", "splash", "rhgb", "console", "vt.handoff", "crashkernel", "loglevel",
+    "noresume", "net.ifnames", "biosdevname",
+}  # fmt: skip
 BREAKS = frozenset({"rd.break", "rdbreak", "break"})
 UNITS, PROGRAMS = ("rescue.target", "emergency.target"), ("/sh", "/bash", "/dash", "/sulogin", "/busybox")
 
@@ -327,6 +332,21 @@ class Arguments(NamedTuple):
         known = {"auto", *(one for kind in kinds for one in (EXT if kind in EXT else (kind,)))}
         told = (one for one in self.next if one.word.key == "rootfstype" and one.word.value)
         return tuple(one for one in told if known.isdisjoint(one.word.value.split(",")))
+
+    @property
+    def running_given(self) -> tuple[Given, ...]:
+        """The arguments of this boot."""
+        return tuple(Given(RUNNING, word) for word in self.running)
+
+    @property
+    def untried(self) -> tuple[Given, ...]:
+        """What a menu tells the next boot and this one was not told, but what a boot does not hang on. Undetermined."""
+        if isinstance(self.next, Unknown):
+            raise Undetermined(self.next.reason)
+        if not self.menu or not self.running:
+            return ()
+        known = {one.text for one in self.running_given}
+        return tuple(one for one in self.next if one.word.key not in HARMLESS and one.text not in known)
 
     @property
     def names_goal(self) -> bool:

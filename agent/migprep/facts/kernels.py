@@ -97,6 +97,16 @@ class Kernels(NamedTuple):
         return self.package.startswith("kernel-xen")
 
     @property
+    def running(self) -> str:
+        """The version that runs; "" where none of them does."""
+        return next((one.version for one in self.kernels if one.is_running), "")
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether one of them runs and another boots next."""
+        return self.running not in ("", self.default.version)
+
+    @property
     def default(self) -> Kernel:
         """The one that boots next, as far as the boot menu tells; else the newest."""
         return next((one for one in self.kernels if one.is_default), self.kernels[-1])

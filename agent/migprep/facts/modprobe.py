@@ -242,6 +242,9 @@ def _omissions(root: Root) -> list[Omission]:
             else:
                 asked.update(words)
     found = [one for one in found if one.word not in asked]
+    return [one._replace(is_whole=True) for one in found] if found and _means_whole(root) else found
+
+
+def _means_whole(root: Root) -> bool:
     program = next((path for path in ("/usr/bin/dracut", "/sbin/dracut") if files.exists(root, path)), "")
-    is_whole = bool(found) and bool(program) and WHOLE in (files.text(root, program) or "")
-    return [one._replace(is_whole=is_whole) for one in found]
+    return bool(program) and WHOLE in (files.text(root, program) or "")

@@ -14,7 +14,8 @@ MEANT_FOR = {
     "rcu_nocbs": "the numbers of processors", "irqaffinity": "the numbers of processors",
     "maxcpus": "the number of processors", "nr_cpus": "the number of processors",
     "possible_cpus": "the number of processors",
-    "numa": "memory nodes", "numa_balancing": "memory nodes", "mem": "the amount of memory",
+    "numa": "memory nodes", "numa_balancing": "memory nodes",
+    "mem": "the amount of memory", "memmap": "the amount of memory",
     "hugepages": "the amount of memory", "hugepagesz": "page sizes of the processor",
     "default_hugepagesz": "page sizes of the processor", "intel_iommu": "an IOMMU", "amd_iommu": "an IOMMU",
     "iommu": "an IOMMU", "intel_idle.max_cstate": "sleep states of the processor",
@@ -29,8 +30,9 @@ MEANT_FOR = {
 
 
 class Bound(NamedTuple):
-    """One argument of the running kernel, and what of this machine it is meant for."""
+    """One argument of the next boot, and what of this machine it is meant for."""
 
+    path: str
     text: str
     meant_for: str
 
@@ -42,13 +44,10 @@ class Tuning(NamedTuple):
 
 
 def probe(facts: Facts) -> Tuning:
-    """Pick them from /proc/cmdline. Raises Undetermined where no arguments are known."""
+    """Pick them from what the next boot is told, else from what this one was. Raises Undetermined: neither is known."""
     known = facts.arguments
     if isinstance(known, Unknown):
         raise Undetermined(known.reason)
-    found = (
-        Bound(f"{word.key}={word.value}" if word.value else word.key, MEANT_FOR[word.key])
-        for word in known.running
-        if word.key in MEANT_FOR
-    )
-    return Tuning(tuple(dict.fromkeys(found)))
+    given = known.running_given if isinstance(known.next, Unknown) else known.next
+    found = {one.text: Bound(one.path, one.text, MEANT_FOR[one.word.key]) for one in given if one.word.key in MEANT_FOR}
+    return Tuning(tuple(found.values()))
