@@ -176,5 +176,5 @@ def test_a_filter_that_is_none(pattern):
 def test_device_lists_and_devices_file():
     found = device_lists("DEV a b # c\n d\n\tDEVICE e\nMAILADDR x\n y\ndevice\n", "/x")
     assert [(one.line, one.words) for one in found] == [(1, ("a", "b", "d", "DEVICE", "e")), (6, ())]
-    entries = tracked("# IDTYPE=a\nHOSTNAME=h\nIDTYPE=sys_wwid IDNAME=n DEVNAME=/dev/a PVID=p\n")
+    entries = tracked("# IDTYPE=a\nHOSTNAME=h\nIDTYPE=sys_wwid IDNAME=n DEVNAME=/dev/a PVID=p\n", "", Unknown(""))
     assert [(one.line, one.idtype, one.is_refreshed) for one in entries] == [(3, "sys_wwid", True)]

@@ -81,8 +81,11 @@ def test_what_cannot_be_used(text, reason):
 
 
 def test_lvm_settings():
-    found = lvmconf.settings('devices { # x = "}"\n filter=["a|x|",\n "r|.*|" ] }\ndevices/dir = "/dev"\nlog { filter = "a" }')
+    text = 'devices { # x = "}"\n filter=["a|x|",\n "r|.*|" ] }\ndevices/dir = "/dev"\nlog { filter = "a" }'
+    found = lvmconf.settings(text)
     assert found["devices/filter"].strings == ("a|x|", "r|.*|")
     assert found["devices/filter"].line == 2
     assert found["devices/dir"].strings == ("/dev",)
-    assert found["log/filter"].inside == -1
+    bare = found["log/filter"]
+    assert text[bare.inside : bare.until] == '"a"'
+    assert found["devices/filter"].until == -1

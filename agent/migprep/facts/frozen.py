@@ -86,13 +86,15 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
     lists = [
         one for name in MDADM if name in texts for one in stacks.device_lists(texts[name], f"{image.path} ({name})")
     ]
-    tracked = stacks.tracked(texts.get(DEVICES_FILE, ""), f"{image.path} ({DEVICES_FILE})")
-    if tracked and not stacks.uses_devices_file(lvm, files.text(facts.root, stacks.LVM[0]) or ""):
-        tracked = ()
+    used = stacks.tracking(lvm, files.text(facts.root, stacks.LVM[0]) or "") if DEVICES_FILE in texts else None
+    listed = texts[DEVICES_FILE] if used and used.name == DEVICES_FILE.rpartition("/")[2] else ""
+    is_searched = not used or used.is_searched
+    tracked = stacks.tracked(listed, f"{image.path} ({DEVICES_FILE})", block, is_searched)
     cmdlines = {name: text for name, text in texts.items() if "cmdline.d/" in name}
     told = facts.arguments
     is_told = not isinstance(told, Unknown) and any(one.key == "root" for one in told.deciding)
-    filters = stacks.filters(lvm, stacks.volumes(block))
+    by_list = bool(tracked) and all(one.is_stable for one in tracked)
+    filters = () if by_list else stacks.filters(lvm, stacks.volumes(block))
     has_lvm, has_mdadm = bool(texts.get(LVM[0], "").strip()), any(texts.get(name, "").strip() for name in MDADM)
     return Frozen(
         filters,

@@ -10,6 +10,7 @@ from migprep import root as files
 from migprep.facts.block import Block, BlockDevice, Kind, classify
 from migprep.formats import lvmconf
 from migprep.model import Undetermined, Unknown
+from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 LVM = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf")
 OLD_CACHE = "/etc/lvm/cache/.cache"
-DEVICES_FILE = "/etc/lvm/devices/system.devices"
+DEVICES = "/etc/lvm/devices"
 MDADM = ("/etc/mdadm.conf", "/etc/mdadm/mdadm.conf")
 #: Entries that LVM finds by what is written on the device, wherever it is attached (lvmdevices(8)).
 #: One by devname is searched for by its PVID (lvm.conf(5), search_for_devnames).
+KEYS = ("IDTYPE", "IDNAME", "DEVNAME", "PVID")
 STABLE_IDS = frozenset({"lvmlv_uuid", "crypt_uuid", "md_uuid", "loop_file", "devname"})
 
 
@@ -60,6 +62,7 @@ class Filter(NamedTuple):
     raw: str
     patterns: tuple[str, ...]
     at: int  # where in the text a further pattern may be put
+    until: int  # where a value that is no list ends; -1 for a list
     volumes: tuple[Volume, ...]  # or an Unknown
 
     def rejected_on(self, prefix: str) -> tuple[Volume, ...]:
@@ -113,11 +116,13 @@ class Tracked(NamedTuple):
     devname: str
     pvid: str
     is_refreshed: bool  # LVM looks for it elsewhere when the machine's product UUID or name is another
+    is_searched: bool = True  # by its PVID, where its name is another's (search_for_devnames)
+    is_left_over: bool = False  # no device of this machine is the physical volume that it tells
 
     @property
     def is_stable(self) -> bool:
-        """Found by what is written on the device."""
-        return self.idtype in STABLE_IDS
+        """Found by what is written on the device; or found nowhere, here either."""
+        return self.is_left_over or self.idtype in STABLE_IDS and (self.is_searched or self.idtype != "devname")
 
     @property
     def subject(self) -> str:
@@ -210,7 +215,11 @@ class Stacks(NamedTuple):
     def accepting(self, text: str, items: tuple[Filter, ...], prefix: str) -> str:
         """The text of lvm.conf with a pattern for `prefix` put first in each of `items`."""
         for item in sorted(items, key=lambda one: -one.at):
-            text = f'{text[: item.at]} "{item.accepting(prefix)}",{text[item.at :]}'
+            more = f'"{item.accepting(prefix)}",'
+            if item.until < 0:
+                text = f"{text[: item.at]} {more}{text[item.at :]}"
+            else:
+                text = f"{text[: item.at]}[ {more} {text[item.at : item.until]} ]{text[item.until :]}"
         return text
 
     def listing(self, text: str, items: tuple[DeviceList, ...]) -> str:
@@ -239,7 +248,7 @@ def breaking(lists: tuple[DeviceList, ...], arrays: tuple[BlockDevice, ...], pre
     return own if is_open else (*common[-1:], *own)
 
 
-def tracked(text: str, path: str = DEVICES_FILE) -> tuple[Tracked, ...]:
+def tracked(text: str, path: str, block: Block | Unknown, is_searched: bool = True) -> tuple[Tracked, ...]:
     """The entries of LVM's devices file (lvmdevices(8))."""
     found = []
     # PRODUCT_UUID=4c4c4544-…   HOSTNAME=web1     written by LVM 2.03.23 and later (device_ids_refresh)
@@ -248,9 +257,15 @@ def tracked(text: str, path: str = DEVICES_FILE) -> tuple[Tracked, ...]:
         # IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda2 PVID=Yx2… PART=2
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if line.startswith("IDTYPE="):
-            texts = [words.get(key, "") for key in ("IDTYPE", "IDNAME", "DEVNAME", "PVID")]
-            found.append(Tracked(path, number, line.strip(), texts[0], texts[1], texts[2], texts[3], refreshed))
+            one = Tracked(path, number, line.strip(), *(words.get(key, "") for key in KEYS), refreshed, is_searched)
+            found.append(one._replace(is_left_over=_is_left_over(one.pvid, block)))
     return tuple(found)
+
+
+def _is_left_over(pvid: str, block: Block | Unknown) -> bool:
+    if len(pvid) != 32 or isinstance(block, Unknown):
+        return False
+    return all(one.uuid.replace("-", "") != pvid for one in block.devices if one.fstype == "LVM2_member")
 
 
 def device_lists(text: str, path: str) -> tuple[DeviceList, ...]:
@@ -292,7 +307,8 @@ def filters(texts: Iterable[tuple[str, str]], present: tuple[Volume, ...] | Unkn
         for name, setting in lvmconf.settings(text).items() if text else ():
             if name in ("devices/filter", "devices/global_filter") and setting.strings:
                 short = name.rpartition("/")[2]
-                found[short] = Filter(path, setting.line, short, setting.raw, setting.strings, setting.inside, known)
+                place = (setting.strings, setting.inside, setting.until)
+                found[short] = Filter(path, setting.line, short, setting.raw, *place, known)
     return tuple(found.values())
 
 
@@ -300,17 +316,51 @@ def filters(texts: Iterable[tuple[str, str]], present: tuple[Volume, ...] | Unkn
 SHIPPED = re.compile(r"^\s*#\s*use_devicesfile\s*=\s*(\d)", re.MULTILINE)
 
 
-def uses_devices_file(texts: Iterable[tuple[str, str]], shipped: str) -> bool:
+class Tracking(NamedTuple):
+    """How LVM uses its devices file."""
+
+    name: str  # below /etc/lvm/devices; "" for none
+    is_searched: bool  # a device of a name that has changed is looked for
+
+
+def tracking(texts: Iterable[tuple[str, str]], shipped: str) -> Tracking:
     """Whether LVM looks only at what its devices file lists, where there is one, after the files of (path, text).
 
     `shipped` is lvm.conf as the distribution has it, which says in a comment what holds where nothing is set.
     """
     default = SHIPPED.search(shipped)
-    value = default[1] if default else ""
+    told = {
+        "use_devicesfile": default[1] if default else "",
+        "devicesfile": "system.devices",
+        "search_for_devnames": "",
+    }
     for _, text in texts:
-        setting = lvmconf.settings(text).get("devices/use_devicesfile") if text else None
-        value = setting.raw.partition("=")[2].strip() if setting else value
-    return value != "0"
+        given = lvmconf.settings(text) if text else {}
+        named = ((key, given.get(f"devices/{key}")) for key in tuple(told))
+        told.update((key, setting.raw.partition("=")[2].strip(' "')) for key, setting in named if setting)
+    name = "" if told["use_devicesfile"] == "0" else told["devicesfile"]
+    return Tracking(name, told["search_for_devnames"] != "none")
+
+
+TAGGED = re.compile(r"(?m)^[ \t]*tags(?:[ \t]*\{|/)")
+
+
+def configuration(root: Root) -> tuple[tuple[str, str], ...]:
+    """LVM's files as (path, text), of which a later one wins; lvm_TAG.conf for the tags of this host (lvm.conf(5))."""
+    found = [(path, files.text(root, path) or "") for path in LVM]
+    whole = "\n".join(text for _, text in found)
+    if TAGGED.search(whole):
+        from migprep.facts import system
+
+        host, given = system.hostname(root), lvmconf.settings(whole)
+        hosttags = "tags/hosttags" in given and given["tags/hosttags"].raw.endswith("1")
+        for path in files.glob(root, "/etc/lvm/lvm_*.conf"):
+            tag = path[len("/etc/lvm/lvm_") : -len(".conf")]
+            hosts = given.get(f"tags/{tag}/host_list")
+            own = tag == host and hosttags
+            is_named = bool(re.search(rf"\b{re.escape(tag)}\s*\{{", whole)) and (not hosts or host in hosts.strings)
+            found += [(path, files.text(root, path) or "")] if own or is_named else []
+    return tuple(found)
 
 
 def under_root(facts: Facts, block: Block) -> tuple[BlockDevice, ...] | Unknown:
@@ -343,9 +393,12 @@ def probe(facts: Facts) -> Stacks:
     if not files.is_dir(root, "/etc"):
         raise Undetermined("no /etc")
     listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
-    lvm = tuple((path, files.text(root, path) or "") for path in LVM)
-    entries = tracked(files.text(root, DEVICES_FILE) or "")
-    entries = entries if entries and uses_devices_file(lvm, lvm[0][1]) else ()
+    lvm = configuration(root)
+    used = tracking(lvm, lvm[0][1])
+    path = f"{DEVICES}/{used.name}"
+    entries = tracked((files.text(root, path) or "") if used.name else "", path, block, used.is_searched)
+    # What LVM goes by is one of them (filters are passed over with a devices file, lvm.conf(5)).
+    lvm = () if entries and all(one.is_stable for one in entries) else lvm
     from migprep.facts import guarded
 
     # A detail that cannot be told must not hide what decides a boot.

@@ -11,12 +11,13 @@ TOKEN = re.compile(r'#[^\n]*|"(?:[^"\\]|\\.)*"|[{}\[\]=,]|[^\s{}\[\]=,"#]+')
 
 
 class Setting(NamedTuple):
-    """One assignment; `inside` is where in the text a further element of its list may be put."""
+    """One assignment; `inside` is where in the text its list may be given a further element, or a bare value begins."""
 
     line: int
     raw: str
     strings: tuple[str, ...]
     inside: int
+    until: int = -1  # where a bare value ends
 
 
 def settings(text: str) -> dict[str, Setting]:
@@ -47,9 +48,10 @@ def _value(text: str, tokens: list[re.Match[str]], at: int, name: str, found: di
             end += 1
     strings = tuple(_plain(token.group()) for token in tokens[at + 2 : end + 1] if token.group()[0] == '"')
     start = tokens[at].start()
-    inside = tokens[at + 2].end() if tokens[at + 2].group() == "[" else -1
+    is_list = tokens[at + 2].group() == "["
+    place = (tokens[at + 2].end(), -1) if is_list else (tokens[at + 2].start(), tokens[at + 2].end())
     line = text.count("\n", 0, start) + 1
-    found[name] = Setting(line, " ".join(text[start : tokens[end].end()].split()), strings, inside)
+    found[name] = Setting(line, " ".join(text[start : tokens[end].end()].split()), strings, *place)
     return end
 
 
