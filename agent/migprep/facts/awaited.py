@@ -8,7 +8,7 @@ from migprep import root as files
 from migprep.facts import arguments, stacks
 from migprep.facts.block import Block, BlockDevice
 from migprep.formats import cmdline
-from migprep.model import Undetermined, Unknown
+from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -151,6 +151,15 @@ def _means(word: cmdline.Word, device: BlockDevice, below: tuple[BlockDevice, ..
         known = [one.uuid for one in below if one.name in device.parents and one.fstype == "crypto_LUKS"]
     wanted = _plain(re.sub("^luks-", "", word.value))
     return not known or any(wanted in _plain(one) for one in known)
+
+
+def names_volumes(facts: Facts, image: Image) -> bool:
+    """Whether the arguments of the next boot name volumes or groups of LVM, or cannot be told."""
+    try:
+        given = [word for path, words in arguments.boots(facts) for word in _named(path, words)]
+        return any(one.kind in ("volume", "group") for one in (*given, *_inside(image)))
+    except MigprepError:
+        return True
 
 
 def _inside(image: Image) -> Iterator[Awaited]:

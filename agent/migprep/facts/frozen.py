@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from migprep import root as files
-from migprep.facts import crypttab, stacks
+from migprep.facts import awaited, crypttab, stacks
 from migprep.facts.block import Block, BlockDevice, Reference
-from migprep.facts.initramfs import Image
+from migprep.facts.initramfs import EVERY, TOLD, Image
 from migprep.model import Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,7 +67,7 @@ def probe(facts: Facts) -> Frozen:
         if isinstance(image, Unknown):
             raise Undetermined(image.reason)
     known = [one for one in found if isinstance(one, Image) and not one.is_foreseen]
-    if not any(one.texts or one.waits for one in known):
+    if not any(one.texts or one.waits or one.lvm for one in known):
         return NOTHING
     block = facts.block
     if isinstance(block, Unknown):
@@ -95,7 +95,11 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
     is_told = not isinstance(told, Unknown) and any(one.key == "root" for one in told.deciding)
     by_list = bool(tracked) and all(one.is_stable for one in tracked)
     filters = () if by_list else stacks.filters(lvm, stacks.volumes(block))
-    has_lvm, has_mdadm = bool(texts.get(LVM[0], "").strip()), any(texts.get(name, "").strip() for name in MDADM)
+    every_told = image.lvm == TOLD and _on_lvm(facts, block) and not awaited.names_volumes(facts, image)
+    has_lvm = bool(texts.get(LVM[0], "").strip()) or image.lvm == TOLD  # without lvm.conf: every disk is looked at
+    has_mdadm = any(texts.get(name, "").strip() for name in MDADM)
+    opens = every_told or image.lvm == EVERY
+    held = stacks.Held(filters if has_lvm else None, tuple(lists) if has_mdadm else None, opens)
     return Frozen(
         filters,
         tracked,
@@ -107,7 +111,7 @@ def _of(facts: Facts, block: Block, image: Image) -> Frozen:
         tuple(Word(image.path, "what it waits for", spec, block.reference(spec)) for spec in image.waits),
         _unopened(facts, block, image),
         (image.path,) if lvm and not tracked and image.tool == "initramfs-tools" else (),
-        (stacks.Held(filters if has_lvm else None, tuple(lists) if has_mdadm else None),),
+        (held,),
     )
 
 
@@ -137,6 +141,12 @@ def _crypttab(facts: Facts, block: Block, image: Image) -> tuple[Word, ...]:
         for entry in crypttab.parse(image.texts[name], block).entries
         if entry.name in needed and not entry.is_random
     )
+
+
+def _on_lvm(facts: Facts, block: Block) -> bool:
+    """Whether the root is a volume: only then does an image of dracut go on until LVM was looked at."""
+    below = stacks.under_root(facts, block)
+    return not isinstance(below, Unknown) and any(one.kind == "lvm" for one in below)
 
 
 def _containers(facts: Facts, block: Block) -> frozenset[str]:

@@ -45,6 +45,12 @@ MARKS = (
 OWN_ROOT = r"(?m)^[ \t]*(?:export[ \t]+)?(?:ROOT=[\"']?[^\s\"']|BOOT=[\"']?(?!local\b)\w)"
 
 
+#: An image of initramfs-tools with udev's rule of LVM 2.03.12 and later opens every volume group that is complete; the
+#: rule before left that to systemd, which is not inside. dracut's lvm_scan opens what arguments name, else everything.
+EVERY, TOLD = "every", "told"
+EVENT_RULE, LVM_SCAN = "rules.d/69-lvm.rules", "bin/lvm_scan"
+
+
 class Damaged(Undetermined):
     """An image that is cut short or whose content is damaged; the sentence says where."""
 
@@ -61,6 +67,7 @@ class Image(NamedTuple):
     waits: tuple[str, ...] = ()  # devices that it waits for before it goes on (dracut's initqueue hooks)
     has_splash: bool = False  # plymouth is inside
     is_foreseen: bool = False  # stands for an image that is only planned: its configuration is that of the machine
+    lvm: str = ""  # which volumes it opens: EVERY or TOLD; "" where that cannot be told, or none
 
 
 class Boot(NamedTuple):
@@ -365,9 +372,10 @@ def image(facts: Facts, path: str) -> Image:
     where = files.real(facts.root, path)
     identity = _identity(facts.root, path)
     kept = facts.cache.get(f"image {where}", identity) if facts.cache else None
-    if isinstance(kept, dict):
+    if isinstance(kept, dict) and "lvm" in kept:  # else an older migprep kept it
         modules, versions, waits = frozenset(kept["modules"]), tuple(kept["versions"]), tuple(kept["waits"])
-        return Image(path, kept["tool"], kept["compression"], modules, kept["texts"], versions, waits, kept["splash"])
+        told = Image(path, kept["tool"], kept["compression"], modules, kept["texts"], versions, waits, kept["splash"])
+        return told._replace(lvm=kept["lvm"])
     found, _ = scan(facts, path)
     if facts.cache:
         value = {
@@ -378,6 +386,7 @@ def image(facts: Facts, path: str) -> Image:
             "versions": found.versions,
             "waits": found.waits,
             "splash": found.has_splash,
+            "lvm": found.lvm,
         }
         facts.cache.put(f"image {where}", identity, value)
     return found
@@ -409,7 +418,15 @@ def parse(path: str, listing: str) -> Image:
 
 def _made(path: str, tool: str, compression: str, texts: dict[str, str], names: list[str]) -> Image:
     splash = any(name.endswith("bin/plymouthd") for name in names)
-    return Image(path, tool, compression, modules_of(names), texts, versions_of(names), waits_of(names), splash)
+    made = Image(path, tool, compression, modules_of(names), texts, versions_of(names), waits_of(names), splash)
+    return made._replace(lvm=lvm_of(tool, names))
+
+
+def lvm_of(tool: str, names: list[str]) -> str:
+    """Which volumes of LVM an image of that tool opens: EVERY, TOLD, or ""."""
+    if tool == "initramfs-tools" and any(name.endswith(EVENT_RULE) for name in names):
+        return EVERY
+    return TOLD if tool == "dracut" and any(name.endswith(LVM_SCAN) for name in names) else ""
 
 
 # # in etc/modprobe.d/x.conf: blacklist virtio_blk

@@ -168,6 +168,7 @@ class Held(NamedTuple):
 
     filters: tuple[Filter, ...] | None
     device_lists: tuple[DeviceList, ...] | None
+    opens_every_volume: bool = False  # not only what the root stands on
 
 
 class Stacks(NamedTuple):
@@ -193,6 +194,10 @@ class Stacks(NamedTuple):
             and all(each.accepts(volume.names_on(prefix)) for each in one.filters for volume in each.volumes)
             for one in self.held
         )
+
+    def opens_every_volume_on(self, prefix: str) -> bool:
+        """Whether every image that boots next opens all volumes on `prefix`, before the started system looks."""
+        return self.lets_root_on_lvm_through(prefix) and all(one.opens_every_volume for one in self.held)
 
     def lets_root_on_md_through(self, prefix: str) -> bool:
         """Whether every image that boots next has an mdadm.conf of its own, which breaks no array on `prefix`."""
