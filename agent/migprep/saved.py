@@ -39,7 +39,14 @@ _NETWORK = {
     "name": str, "configured_by": str, "configured_in": str, "method": str, "addresses": [str], "gateway": str,
     "dns": [str], "mtu": int, "stands_on": [str], "below": [str],
 }  # fmt: skip
-_FILESYSTEM = {"device": str, "type": str, "uuid": str, "label": str, "partuuid": str, "size": int}
+_DISK = {
+    "name": str, "size": int, "bus": str, "driver": str, "model": str, "removable": bool, "serial?": str,
+}  # fmt: skip
+_FILESYSTEM = {
+    "device": str, "type": str, "uuid": str, "label": str, "partuuid": str, "size": int, "partlabel?": str,
+    "links?": [str], "stands_on?": [str], "changed_by?": str, "restore_uuid?": str, "restore_label?": str,
+    "restore_partuuid?": str,
+}  # fmt: skip
 _REFERENCE = {
     "path": str, "line": int, "text": str, "kind": str, "devices": [str],
     "state": frozenset({"found", "missing", "ambiguous", "other"}),
@@ -69,7 +76,7 @@ SHAPE = {
          "expires": str, "state": frozenset({"used", "unused", "expired"})},
     ],
     "inventory": {
-        "disks": (None, [dict]), "filesystems": (None, [_FILESYSTEM]), "references?": (None, [_REFERENCE]),
+        "disks": (None, [_DISK]), "filesystems": (None, [_FILESYSTEM]), "references?": (None, [_REFERENCE]),
         "nics": (None, [_NIC]), "network?": (None, [_NETWORK]), "cpu": (None, dict),
         "machine?": {"boots_from?": (None, [str]), "boot_entries?": (None, [_ENTRY])},
     },

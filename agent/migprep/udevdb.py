@@ -39,7 +39,7 @@ def devices(root: Root, subsystem: str, cache: Cache | None = None) -> tuple[Dev
 
 def has_database(root: Root, subsystem: str) -> bool:
     """Whether udev has told anything about `subsystem`: without it identifiers are unknown, not absent."""
-    return any(name.startswith(subsystem[0]) for name in (*root.names(DATABASE), *root.names(OLD_DATABASE)))
+    return any(name.startswith(subsystem[0]) for folder in (DATABASE, OLD_DATABASE) for name in root.names(folder))
 
 
 def _remembered(root: Root, subsystem: str, cache: Cache) -> tuple[Device, ...] | None:

@@ -6,7 +6,7 @@ import re
 
 from migprep import root as files
 from migprep.facts import arguments, stacks
-from migprep.facts.block import Block, BlockDevice
+from migprep.facts.block import Block, BlockDevice, plain
 from migprep.formats import cmdline
 from migprep.model import MigprepError, Undetermined, Unknown
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -86,7 +86,7 @@ def probe(facts: Facts) -> Waits:
     if not any(one.tool == "dracut" for one in made):
         return Waits(())
     given = tuple(arguments.boots(facts))
-    named = [word for path, words in given for word in _named(path, words)]
+    named = list(of_boot(facts))
     named += [word for one in made for word in _inside(one)]
     has_switch = any(one.key in (off, old) for _, words in given for one in words for off, old, _ in LISTS.values())
     if not named and not has_switch:
@@ -94,7 +94,7 @@ def probe(facts: Facts) -> Waits:
     block = facts.block
     if isinstance(block, Unknown):
         raise Undetermined(block.reason)
-    lost = (one for one in named if not is_there(one, block) and not _is_known(facts, one))
+    lost = (one for one in named if not devices(one, block) and not _is_known(facts, one))
     return Waits(tuple(dict.fromkeys(lost)), _left_out(facts, block, given, made))
 
 
@@ -149,8 +149,14 @@ def _means(word: cmdline.Word, device: BlockDevice, below: tuple[BlockDevice, ..
         known += [one.uuid for one in below if one.name in device.parents and one.fstype == "linux_raid_member"]
     else:
         known = [one.uuid for one in below if one.name in device.parents and one.fstype == "crypto_LUKS"]
-    wanted = _plain(re.sub("^luks-", "", word.value))
-    return not known or any(wanted in _plain(one) for one in known)
+    wanted = plain(re.sub("^luks-", "", word.value))
+    return not known or any(wanted in plain(one) for one in known)
+
+
+def of_boot(facts: Facts) -> Iterator[Awaited]:
+    """What the arguments of the next boot name in this way."""
+    for path, words in arguments.boots(facts):
+        yield from _named(path, words)
 
 
 def names_volumes(facts: Facts, image: Image) -> bool:
@@ -178,21 +184,19 @@ def _named(path: str, words: tuple[cmdline.Word, ...]) -> Iterator[Awaited]:
             yield Awaited(path, word.line, f"{word.key}={word.value}", kind)
 
 
-def is_there(one: Awaited, block: Block) -> bool:
-    """Whether a device is what it names; parts of a container's UUID are enough for dracut."""
+def devices(one: Awaited, block: Block) -> tuple[BlockDevice, ...]:
+    """What it names; parts of a container's or an array's UUID are enough for dracut."""
     value = one.text.partition("=")[2]
     if one.kind == "volume":
         escaped = "-".join(part.replace("-", "--") for part in value.split("/"))
-        return f"/dev/{value}" in block.by_name or f"/dev/mapper/{escaped}" in block.by_name
+        return block.by_name.get(f"/dev/{value}") or block.by_name.get(f"/dev/mapper/{escaped}") or ()
     if one.kind == "group":
         start = f"{value.replace('-', '--')}-"
-        return any(device.mapper.startswith(start) for device in block.devices if device.kind == "lvm")
-    wanted = _plain(re.sub("^luks-", "", value))
-    if one.kind == "container":
-        return any(wanted in _plain(device.uuid) for device in block.devices if device.fstype == "crypto_LUKS")
-    links = (link for device in block.devices for link in device.links if "/md-uuid-" in link)
-    members = (device.uuid for device in block.devices if device.fstype == "linux_raid_member")
-    return any(wanted in _plain(text) for text in (*links, *members))
+        return tuple(one for one in block.devices if one.kind == "lvm" and one.mapper.startswith(start))
+    if one.kind == "array":
+        return block.array(value)
+    wanted = plain(re.sub("^luks-", "", value))
+    return tuple(one for one in block.devices if one.fstype == "crypto_LUKS" and wanted in plain(one.uuid))
 
 
 # /etc/lvm/backup/vg0:     swap {
@@ -203,7 +207,3 @@ def _is_known(facts: Facts, one: Awaited) -> bool:
         return False
     text = files.text(facts.root, f"/etc/lvm/backup/{group}", 1 << 20) or ""
     return re.search(rf"(?m)^\t\t{re.escape(volume)} {{$", text) is not None
-
-
-def _plain(uuid: str) -> str:
-    return re.sub(r"[^0-9a-z]", "", uuid.lower())

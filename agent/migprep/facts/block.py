@@ -310,6 +310,16 @@ class Block(NamedTuple):
                 todo.extend(parent.parents)
         return tuple(found.values())
 
+    def array(self, uuid: str) -> tuple[BlockDevice, ...]:
+        """The array of md with this UUID, in whatever spelling or a part of it; its members while it does not run."""
+        wanted = plain(uuid)
+        if not wanted:
+            return ()
+        running = (one for one in self.devices for link in one.links if "/md-uuid-" in link
+                   if wanted in plain(link.rpartition("/md-uuid-")[2]))  # fmt: skip
+        members = (one for one in self.devices if one.fstype == "linux_raid_member" and wanted in plain(one.uuid))
+        return tuple(dict.fromkeys(running)) or tuple(members)
+
     def outside(self, reference: Reference) -> str:
         """/dev/sdb1 (USB): what of a device, or of what it stands on, is no part of the machine; "" for nothing."""
         below = {one.name: one for device in reference.devices for one in self.stack(device) if one.way}
@@ -368,6 +378,11 @@ def unresolved(spec: str, fstype: str, why: Unknown) -> Reference:
     """What the text alone tells where the devices could not be read."""
     unknown: Any = why
     return Reference(spec, classify(spec, fstype)[0], unknown, unknown, unknown)
+
+
+def plain(uuid: str) -> str:
+    """The digits and letters of a UUID alone, which is written with dashes, colons or none."""
+    return re.sub(r"[^0-9a-z]", "", uuid.lower())
 
 
 def _normal(tag: str, text: str) -> str:

@@ -339,6 +339,7 @@ def _filesystems(facts: Facts) -> list[dict[str, object]] | None:
             "stands_on": list(one.parents),
             "changed_by": references.changers(one),
             "restore_uuid": references.writer(one),
+            "restore_label": references.labeller(one),
             "restore_partuuid": references.partition_writer(one),
         }
         for one in block.devices

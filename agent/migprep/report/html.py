@@ -153,7 +153,16 @@ def _changes(rule: str, document: Item) -> list[Item]:
 def _inventory(inventory: Item) -> list[Item]:
     return [
         _table("Disks", inventory["disks"], ("name", "size", "bus", "driver", "model")),
-        _table("Filesystems", inventory["filesystems"], ("device", "type", "uuid", "label", "size")),
+        _table(
+            "Filesystems, swap and partitions",
+            inventory["filesystems"],
+            ("device", "type", "uuid", "label", "partuuid", "partlabel", "size", "stands_on"),
+        ),
+        _table(
+            "What they are known by besides, and how one made anew gets it back",
+            _restored(inventory["filesystems"]),
+            ("device", "links", "changed_by", "written_back_with"),
+        ),
         _table("Names of devices", inventory.get("references"), ("path", "line", "text", "kind", "devices", "state")),
         _table("Network cards", inventory["nics"], ("name", "mac", "driver", "addresses", "gateways", "configured_by")),
         _table(
@@ -162,6 +171,14 @@ def _inventory(inventory: Item) -> list[Item]:
             ("name", "method", "addresses", "gateway", "dns", "configured_by", "configured_in"),
         ),
         _table("Processor", [inventory["cpu"]] if inventory["cpu"] else None, ("vendor", "model", "count", "level")),
+    ]
+
+
+def _restored(filesystems: list[Item] | None) -> list[Item] | None:
+    """The filesystems with the commands that write their identifiers back; older reports do not tell all."""
+    ways = ("restore_uuid", "restore_label", "restore_partuuid")
+    return filesystems and [
+        {**one, "written_back_with": [one[way] for way in ways if one.get(way)]} for one in filesystems
     ]
 
 
@@ -177,8 +194,8 @@ def _table(title: str, rows: list[Item] | None, columns: tuple[str, ...]) -> Ite
 def _cell(column: str, value: object) -> str:
     if isinstance(value, int) and column == "size":
         return size(value)
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
+    if isinstance(value, (list, tuple)):
+        return "\n".join(map(str, value))
     return "" if value is None else str(value)
 
 

@@ -109,7 +109,22 @@ def _names(document: dict[str, Any]) -> list[str]:
     lines = _table(("today", "type", "UUID", "label", "PARTUUID", "named in"), rows)
     wrong = [one for one in references if _means(one)]
     lost = [f"- {plain(one['path'])}{_line(one)}: {plain(one['text'])} {_means(one)}." for one in wrong]
-    return [*lines, *(["", *lost] if lost else [])]
+    return [*lines, *(["", *lost] if lost else []), *_restored(filesystems)]
+
+
+def _restored(filesystems: list[dict[str, Any]]) -> list[str]:
+    """How one that is made anew on the target gets the identifiers back; older reports do not tell all."""
+    ways = ("restore_uuid", "restore_label", "restore_partuuid")
+    commands: dict[str, list[str]] = {}
+    for way in ways:
+        for one in filesystems:
+            if one.get(way):
+                commands.setdefault(one[way], []).append(one["device"])
+    if not commands:
+        return []
+    told = "Whoever makes one of them anew (files are copied, not blocks) gives it its names back, unmounted. DEVICE "
+    told += "is the new one, DISK what it lies on, VG its volume group:"
+    return ["", told, "", *_table(("today", "with"), [(_listed(who), plain(how)) for how, who in commands.items()])]
 
 
 def _line(reference: dict[str, Any]) -> str:
