@@ -262,8 +262,11 @@ def tracked(text: str, path: str, block: Block | Unknown, is_searched: bool = Tr
         # IDTYPE=sys_wwid IDNAME=naa.6000c29 DEVNAME=/dev/sda2 PVID=Yx2… PART=2
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if line.startswith("IDTYPE="):
-            one = Tracked(path, number, line.strip(), *(words.get(key, "") for key in KEYS), refreshed, is_searched)
-            found.append(one._replace(is_left_over=_is_left_over(one.pvid, block)))
+            idtype, idname, devname, pvid = (words.get(key, "") for key in KEYS)
+            gone = _is_left_over(pvid, block)
+            found.append(
+                Tracked(path, number, line.strip(), idtype, idname, devname, pvid, refreshed, is_searched, gone)
+            )
     return tuple(found)
 
 
