@@ -77,3 +77,32 @@ def test_all_lines_of_options_count_and_the_microcode_is_no_initramfs() -> None:
 def test_an_entry_may_tell_the_version_that_its_kernel_does_not() -> None:
     entry = bootmenu.bls("version 6.1.0-18-amd64\nlinux /6c1d0f4e/6.1.0-18-amd64/linux\noptions root=UUID=1\n", "x")
     assert entry and (entry.version, entry.kernel) == ("6.1.0-18-amd64", "/6c1d0f4e/6.1.0-18-amd64/linux")
+
+
+SUBMENUS = """set default="0"
+menuentry 'Debian' --class debian $menuentry_id_option 'simple' {
+  linux /vmlinuz-3 root=UUID=1
+}
+submenu 'Advanced options' $menuentry_id_option 'advanced' {
+  menuentry 'Debian, 3' $menuentry_id_option 'simple-3' {
+    linux /vmlinuz-3 root=UUID=1
+  }
+  menuentry 'Debian, 2 > 1' $menuentry_id_option 'simple-2' {
+    linux /vmlinuz-2 root=UUID=1
+  }
+}
+menuentry 'Firmware' $menuentry_id_option 'uefi-firmware' { fwsetup }
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        ("0", 2), ("simple", 2), ("Debian", 2), ("", 2), ("gone", 2), ("7", 2), ("1", 6), ("1>0", 6), ("1>1", 9),
+        ("advanced", 6), ("advanced>simple-2", 9), ("Advanced options>Debian, 2 >> 1", 9), ("1>gone", 6), ("2", 13),
+        ("uefi-firmware", 13), ("simple-2", 2),  # what stands in a submenu is not found without it
+    ],
+)  # fmt: skip
+def test_which_item_a_name_means(wanted: str, line: int) -> None:
+    item = bootmenu.grub(SUBMENUS).item(wanted)
+    assert item and item.line == line and item.does == ("fwsetup" if line == 13 else "")

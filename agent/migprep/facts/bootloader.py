@@ -14,7 +14,7 @@ from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from migprep.facts import Facts
 
@@ -60,6 +60,15 @@ class Lost(NamedTuple):
     fault: str = "there is no such file"
 
 
+class Other(NamedTuple):
+    """What boots next by itself, where that is no kernel of Linux."""
+
+    path: str  # of the menu
+    line: int
+    title: str
+    does: str  # chainloader +1
+
+
 class Remembered(NamedTuple):
     """The entry that this machine's firmware keeps as the one to start, and those that start without its memory."""
 
@@ -79,6 +88,7 @@ class BootLoader(NamedTuple):
     once: str  # the entry that GRUB starts at the next boot alone (grub-reboot(8)), "" for none
     lost: tuple[Lost, ...]
     remembered: tuple[Remembered, ...] = ()
+    others: tuple[Other, ...] = ()
     core: Stub | None = None  # what leads GRUB's core in the boot sector of BIOS to its menu, where that is a UUID
 
     def lost_stubs(self, block: Block, is_uefi: bool) -> tuple[Stub, ...]:
@@ -133,13 +143,14 @@ def probe(facts: Facts) -> BootLoader:
         ("elilo", lambda root, esp: _menu(root, (*ELILO, *esp.named("elilo.conf")), bootmenu.lilo)),
         ("zipl", lambda root, esp: _menu(root, ZIPL, bootmenu.lilo)),
     ):
-        path, entries, known = find(root, esp)
+        path, entries, known, others = find(root, esp)
         if entries:
             kept = _remembered(root, entries, known) if kind == "systemd-boot" else ()
             lost = tuple({one.file: one for one in _lost(root, entries)}.values())
             core = _core(root, path) if kind == "grub" else None
             once = known.get("next_entry", "")
-            return BootLoader(kind, path, entries, esp, known.get("", ""), once, lost, kept, core)
+            others = tuple(one for one in others if not _is_own(root, one))
+            return BootLoader(kind, path, entries, esp, known.get("", ""), once, lost, kept, others, core)
     return BootLoader("", "", (), esp, "", "", ())
 
 
@@ -166,30 +177,42 @@ def _core(root: Root, menu: str) -> Stub | None:
     return Stub(path, text.count("\n", 0, found.start()) + 1, "", found.group("uuid")) if found else None
 
 
-Found = tuple[str, tuple[MenuEntry, ...], dict[str, str]]
-NOTHING: Found = ("", (), {})
+class Found(NamedTuple):
+    """A menu with what it offers, what is kept beside it, and what of it boots next that is no kernel."""
+
+    path: str
+    entries: tuple[MenuEntry, ...]
+    known: dict[str, str]
+    others: tuple[Other, ...] = ()
+
+
+NOTHING = Found("", (), {})
+
+
+#: Without it GRUB takes nothing of an environment block (grub-core/lib/envblk.c).
+SIGNATURE = "# GRUB Environment Block\n"
 
 
 def _environment(root: Root, menu: str) -> dict[str, str]:
     """GRUB's environment block: 1024 bytes of NAME=value lines, padded with ``#`` (info grub); "" gives its path."""
     for path in (f"{menu.rpartition('/')[0]}/grubenv", *ENVIRONMENTS):
         text = files.text(root, path, 65536)
-        if text:
+        if text and text.startswith(SIGNATURE):
             lines = (line for line in text.split("\n") if "=" in line and not line.startswith("#"))
             return {"": path, **dict(line.split("=", 1) for line in lines)}
     return {}
 
 
-def _marked(
-    path: str, entries: tuple[tuple[str, bootmenu.Entry], ...], *chosen: bootmenu.Entry | None
-) -> tuple[MenuEntry, ...]:
-    return tuple(MenuEntry(place, one, any(_same(one, each) for each in chosen)) for place, one in entries)
+Placed = tuple[str, bootmenu.Entry]
 
 
-def _same(one: bootmenu.Entry, chosen: bootmenu.Entry | None) -> bool:
-    return chosen is not None and (
-        one == chosen or bool(chosen.name and one.name == chosen.name and one.place == chosen.place)
-    )
+def _marked(found: Iterable[Placed], *chosen: bootmenu.Entry | None) -> tuple[MenuEntry, ...]:
+    wanted = {(one.name, one.place) for one in chosen if one}
+    return tuple(MenuEntry(path, one, (one.name, one.place) in wanted) for path, one in found)
+
+
+def _others(path: str, *items: bootmenu.Item | None) -> tuple[Other, ...]:
+    return tuple(Other(path, one.line, one.title or one.name, one.does) for one in items if one and one.does)
 
 
 def _grub(root: Root, esp: Esp) -> Found:
@@ -202,23 +225,39 @@ def _grub(root: Root, esp: Esp) -> Found:
         if not menu.entries and not by_blocks:
             continue
         known = _environment(root, path)
-        found = [(path, one) for one in menu.entries]
-        if by_blocks:
-            # blscfg stands where 10_linux put it, before anything else that boots a kernel: newest first.
-            found = [*reversed(_blocks(root, ENTRIES)), *found]
-            places = iter(range(len(found)))
-            found = [(where, one._replace(place=str(next(places))) if where != path else one) for where, one in found]
+        joined = _with_blocks(root, path, text, menu) if by_blocks else [(path, menu)]
         more = f"{path.rpartition('/')[0]}/custom.cfg"
-        added = bootmenu.grub(files.text(root, more) or "").entries if "/custom.cfg" in text else ()
-        if added:
-            # Their numbers go on where those of the menu end, which is not known here.
-            found += [(more, one._replace(place=f"custom {one.place}")) for one in added]
-        found = [(where, _filled(root, path, known.get("", ""), where, one)) for where, one in found]
-        menu = menu._replace(entries=tuple(one for _, one in found))
+        if "/custom.cfg" in text:
+            count = sum(">" not in item.place for _, each in joined for item in each.items)
+            joined.append((more, bootmenu.moved(bootmenu.grub(files.text(root, more) or ""), count)))
+        environment = known.get("", "")
+        found = [(where, _filled(root, path, environment, where, one)) for where, each in joined for one in each.entries]
+        items = sorted((one for _, each in joined for one in each.items), key=lambda one: _counted(one.place))
+        menu = bootmenu.Menu(tuple(one for _, one in found), menu.default, tuple(items))
         once = known.get("next_entry", "") if "next_entry" in text else ""
-        chosen = menu.chosen(known.get("saved_entry", ""))
-        return path, _marked(path, tuple(found), chosen, menu.named(once)), {**known, "next_entry": once}
+        saved = known.get("saved_entry", "")
+        starting = [menu.item(menu.wanted(saved)), *([menu.item(once)] if once else [])]
+        entries = _marked(found, menu.chosen(saved), *(menu.of(one) for one in starting))
+        return Found(path, entries, {**known, "next_entry": once}, _others(path, *starting))
     return NOTHING
+
+
+# 2>10
+def _counted(place: str) -> list[int]:
+    return [int(number) for number in place.split(">")]
+
+
+def _with_blocks(root: Root, path: str, text: str, menu: bootmenu.Menu) -> list[tuple[str, bootmenu.Menu]]:
+    """The menu with the Boot Loader Specification entries where blscfg stands in it, the newest first."""
+    blocks = _blocks(root, ENTRIES)
+    found = re.search(r"(?m)^[ \t]*blscfg\b", text)
+    line = text.count("\n", 0, found.start()) + 1 if found else 1
+    at = sum(">" not in one.place and one.line < line for one in menu.items)
+    named = [
+        (where, bootmenu.Menu((one,), "", (bootmenu.Item(one.title, one.name, one.place, one.line),)))
+        for where, one in ((where, one._replace(place=str(at + count))) for count, (where, one) in enumerate(blocks))
+    ]
+    return [*named, (path, bootmenu.moved(menu, len(blocks), at))]
 
 
 def _filled(root: Root, menu: str, environment: str, path: str, entry: bootmenu.Entry) -> bootmenu.Entry:
@@ -236,7 +275,8 @@ def _menu(root: Root, paths: tuple[str, ...], parse: object, saved: str = "") ->
         text = files.text(root, path)
         if text:
             menu: bootmenu.Menu = parse(text)  # type: ignore[operator]
-            return path, _marked(path, tuple((path, one) for one in menu.entries), menu.chosen(saved)), {}
+            entries = _marked([(path, one) for one in menu.entries], menu.chosen(saved))
+            return Found(path, entries, {}, _others(path, menu.item(menu.wanted(saved))))
     return NOTHING
 
 
@@ -248,13 +288,22 @@ def _legacy(root: Root, esp: Esp) -> Found:
 
 
 def _extlinux(root: Root, esp: Esp) -> Found:
-    path, entries, known = _menu(root, (*EXTLINUX, *esp.named("syslinux.cfg")), bootmenu.extlinux)
-    included = re.findall(r"(?im)^\s*(?:menu\s+)?include\s+(\S+)", files.text(root, path) or "") if path else []
-    for name in included:
-        folder = path.rsplit("/", 1)[0]
-        _, found, _ = _menu(root, (name if name.startswith("/") else f"{folder}/{name}",), bootmenu.extlinux)
-        entries += found
-    return path, entries, known
+    for path in (*EXTLINUX, *esp.named("syslinux.cfg")):
+        text = files.text(root, path)
+        if not text:
+            continue
+        menu = bootmenu.extlinux(text)
+        joined = [(path, menu)]
+        for name in re.findall(r"(?im)^\s*(?:menu\s+)?include\s+(\S+)", text):
+            more = name if name.startswith("/") else f"{path.rsplit('/', 1)[0]}/{name}"
+            count = sum(len(each.items) for _, each in joined)
+            joined.append((more, bootmenu.moved(bootmenu.extlinux(files.text(root, more) or ""), count)))
+        default = next((each.default for _, each in joined if each.default), "")
+        found = [(where, one) for where, each in joined for one in each.entries]
+        items = tuple(one for _, each in joined for one in each.items)
+        menu = bootmenu.Menu(tuple(one for _, one in found), default, items)
+        return Found(path, _marked(found, menu.chosen()), {}, _others(path, menu.item(menu.default)))
+    return NOTHING
 
 
 def _systemd_boot(root: Root, esp: Esp) -> Found:
@@ -264,9 +313,15 @@ def _systemd_boot(root: Root, esp: Esp) -> Found:
     if not found:
         return NOTHING
     path, wanted = systemd_boot.default(root)
-    chosen = systemd_boot.chosen(root, found, wanted)
-    entries = tuple((one.path, one.entry) for one in found)
-    return path, _marked(path, entries, *(one.entry for one in chosen)), {"saved": wanted}
+    kernels = [one for one in found if not _is_foreign(root, one.entry.kernel)]
+    first = next(iter(systemd_boot.chosen(root, found, wanted)))
+    others = () if first in kernels else (Other(first.path, 1, first.entry.title, first.entry.kernel),)
+    auto = systemd_boot.automatic(root, found, wanted)
+    if auto:
+        others = (Other(path, 0, auto, f"default {wanted}"),)
+    chosen = systemd_boot.chosen(root, kernels, wanted)
+    entries = _marked([(one.path, one.entry) for one in kernels], *(one.entry for one in chosen))
+    return Found(path, entries, {"saved": wanted}, others)
 
 
 def _remembered(root: Root, entries: tuple[MenuEntry, ...], known: dict[str, str]) -> tuple[Remembered, ...]:
@@ -284,11 +339,11 @@ def _image(root: Root, esp: Esp) -> Found:
     from migprep.facts import unified
 
     found = unified.started_by_itself(root, esp)
-    return (found.path, (MenuEntry(found.path, found.entry, True),), {}) if found else NOTHING
+    return Found(found.path, (MenuEntry(found.path, found.entry, True),), {}) if found else NOTHING
 
 
 def _blocks(root: Root, folders: tuple[str, ...]) -> list[tuple[str, bootmenu.Entry]]:
-    """Boot Loader Specification entries, the oldest first."""
+    """Boot Loader Specification entries, the newest first, as GRUB compares their names (blscfg.c of Red Hat's)."""
     found = []
     for folder in folders:
         for name in root.names(folder):
@@ -296,7 +351,7 @@ def _blocks(root: Root, folders: tuple[str, ...]) -> list[tuple[str, bootmenu.En
                 entry = bootmenu.bls(files.text(root, f"{folder}/{name}") or "", name[: -len(".conf")])
                 if entry:
                     found.append((f"{folder}/{name}", entry))
-    return sorted(found, key=lambda one: ("rescue" not in one[1].name, numbers(one[1].version or one[1].name)))
+    return sorted(found, key=lambda one: [numbers(part) for part in one[1].name.rsplit("-", 2)], reverse=True)
 
 
 def menu_text(root: Root, path: str) -> str:
@@ -311,6 +366,26 @@ def menu_text(root: Root, path: str) -> str:
 def numbers(version: str) -> list[tuple[int, str]]:
     """A version as something that sorts: numbers as numbers."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|[a-zA-Z~]+", version)]
+
+
+def _is_own(root: Root, other: Other) -> bool:
+    """Whether what is started may come back to this system: its own loader, its kernel as a program of UEFI."""
+    file = other.does.split()[-1].strip("\"'")
+    is_program = other.does.startswith("chainloader") and file.lower().endswith(".efi")
+    return is_program and bool(located(root, file)) and not _is_foreign(root, file)
+
+
+def _is_foreign(root: Root, file: str) -> bool:
+    """Whether a file that a menu names is a program of UEFI that starts nothing of this system."""
+    from migprep.facts import loaders
+
+    place = located(root, file) if file.lower().endswith(".efi") else ""
+    if not place:
+        return False
+    try:
+        return loaders.read(root, place).program in loaders.FOREIGN | {loaders.SHELL}
+    except files.Unreadable:  # a capture that was made without this question
+        return re.search(r"(?i)microsoft|bootmgfw|memtest|shell", place) is not None
 
 
 def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:

@@ -96,6 +96,23 @@ def chosen(root: Root, found: list[Candidate], wanted: str) -> tuple[Candidate, 
     return tuple(dict.fromkeys(one for one in (*shown[:1], old) if one))
 
 
+#: What it shows by itself after all entries, and the file on its partition without which it does not.
+AUTOMATIC = {
+    "auto-windows": "/EFI/Microsoft/Boot/bootmgfw.efi", "auto-efi-shell": "/shellx64.efi",
+    "auto-reboot-to-firmware-setup": "", "auto-poweroff": "", "auto-reboot": "",
+}  # fmt: skip
+
+
+def automatic(root: Root, found: list[Candidate], wanted: str) -> str:
+    """The item of its own making that loader.conf's `default` means, "" where that is an entry or nothing."""
+    pattern = wanted.lower()
+    if not pattern or any(fnmatchcase(one.id, pattern) for one in found):
+        return ""
+    named = ((one, file) for one, file in AUTOMATIC.items() if fnmatchcase(one, pattern))
+    places = [place for place in PLACES if files.is_dir(root, f"{place}/EFI")]
+    return next((one for one, file in named if any(files.exists(root, f"{place}{file}") for place in places)), "")
+
+
 def default(root: Root) -> tuple[str, str]:
     """(path, pattern) of loader.conf."""
     paths = [f"{place}/loader/loader.conf" for place in PLACES]

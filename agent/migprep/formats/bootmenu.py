@@ -31,26 +31,66 @@ class Entry(NamedTuple):
         return version_of(self.kernel) or self.release
 
 
+class Item(NamedTuple):
+    """One line that a menu shows, whatever it starts; `does` is what, where that is surely no kernel of Linux."""
+
+    title: str
+    name: str
+    place: str
+    line: int
+    does: str = ""  # chainloader +1, fwsetup, reboot.c32
+    is_submenu: bool = False
+
+
 class Menu(NamedTuple):
-    """The entries in the order of the file, and what it says of the default ("" when nothing)."""
+    """The kernels in the order of the file, what it says of the default ("" when nothing), and all that it shows."""
 
     entries: tuple[Entry, ...]
     default: str
+    items: tuple[Item, ...] = ()
+
+    def wanted(self, saved: str = "") -> str:
+        """What the menu starts when nobody touches a key, as it says it; `saved` is GRUB's saved_entry."""
+        return saved if "saved_entry" in self.default or self.default == "saved" else self.default
 
     def chosen(self, saved: str = "") -> Entry | None:
-        """The entry that boots when nobody touches a key; `saved` is GRUB's saved_entry."""
-        wanted = saved if "saved_entry" in self.default or self.default == "saved" else self.default
-        return self.named(wanted) or next(iter(self.entries), None)
+        """The kernel that boots when nobody touches a key: the first one where that is none."""
+        return self.of(self.item(self.wanted(saved))) or next(iter(self.entries), None)
 
-    def named(self, wanted: str) -> Entry | None:
-        """The entry that a number, a name or a title means (a first one inside a submenu too); None for none."""
-        for entry in self.entries:
-            if wanted and wanted in (entry.place, entry.name, entry.title, f"{entry.place}>0"):
-                return entry
-        inside = [entry for entry in self.entries if wanted and entry.place.startswith(f"{wanted}>")]
-        last = wanted.rsplit(">", 1)[-1]
-        named = [entry for entry in self.entries if ">" in wanted and last in (entry.name, entry.title)]
-        return next(iter([*inside, *named]), None)
+    def of(self, item: Item | None) -> Entry | None:
+        """The kernel that an item starts; None for none."""
+        return next((one for one in self.entries if item and one.place == item.place), None)
+
+    # 2      1>0      gnulinux-advanced-UUID>gnulinux-6.1.0-18-amd64-advanced-UUID
+    def item(self, wanted: str) -> Item | None:
+        """What a number, a name or a title means, or several of them, each inside of the submenu before it.
+
+        Where there is no such one the first starts, as of a submenu of which nothing more is said (GRUB:
+        grub-core/normal/menu.c). What stands in a submenu has to be named with it.
+        """
+        steps = [one.replace(">>", ">") for one in re.split("(?<!>)>(?!>)", wanted)]
+        folder, chosen = "", None
+        while chosen is None or chosen.is_submenu:
+            here = [one for one in self.items if one.place.rpartition(">")[0] == folder]
+            step = steps.pop(0) if steps else ""
+            named = [one for one in here if step and step in (one.name, one.title)]
+            counted = [one for one in here if step and step == one.place.rpartition(">")[2]]
+            chosen = next(iter([*named, *counted, *here]), None)
+            if chosen is None:
+                return None
+            folder = chosen.place
+        return chosen
+
+
+def moved(menu: Menu, by: int, start: int = 0) -> Menu:
+    """A menu whose items from number `start` on stand `by` places further down."""
+
+    def place(old: str) -> str:
+        first, mark, rest = old.partition(">")
+        return f"{int(first) + by}{mark}{rest}" if int(first) >= start else old
+
+    entries = tuple(one._replace(place=place(one.place)) for one in menu.entries)
+    return menu._replace(entries=entries, items=tuple(one._replace(place=place(one.place)) for one in menu.items))
 
 
 # /vmlinuz-6.1.0-18-amd64  /boot/vmlinuz-5.14.0-362.el9.x86_64  vmlinuz-linux-lts
@@ -83,6 +123,11 @@ LINUX = (
 )
 INITRD = r"[ \t]*(?:initrd(?:16|efi)?|module2?)[ \t]+(?P<paths>(?:--\S+[ \t]+)?\S*(?:init|img)\S*[^\n]*)"
 ENTRY = r"[ \t]*(?P<kind>menuentry|submenu)\b(?P<rest>[^\n]*)"
+#: What an entry starts that is no kernel of Linux: another loader, a test of memory, a loader of networks, firmware.
+OTHER = (
+    r"(?P<does>chainloader\b[^\n;}]*|(?:fwsetup|reboot|halt|poweroff|exit)(?=[\s;}]|$)"
+    r"|(?:linux(?:16|efi)?|kernel)[ \t]+\S*(?:memtest|ipxe|\.lkrn)\S*)"
+)
 DEFAULT = r"[ \t]*set[ \t]+default=[\"']?(?P<value>[^\"'\n]*)"
 
 
@@ -100,6 +145,8 @@ def grub(text: str) -> Menu:
     entries: list[Entry] = []
     default, counters, depth, title, name = "", [0], 0, "", ""
     levels: list[int] = []
+    folders: list[str] = []
+    items: list[Item] = []
     place, disk = "0", -1
     for number, offset, line in lines_of(text):
         opened = re.match(ENTRY, line)
@@ -114,10 +161,14 @@ def grub(text: str) -> Menu:
             title = next(("".join(word) for word in words), "")
             found = re.search(r"(?:--id|menuentry_id_option)[ \t]+['\"]?([^'\"\s{]+)", opened.group("rest"))
             name = found.group(1) if found else ""
-            place, disk = ">".join(str(count) for count in counters), -1
+            place, disk = ">".join([*folders, str(counters[-1])]), -1
             counters[-1] += 1
-            if opened.group("kind") == "submenu":
+            inside = re.search(r"[{;][ \t]*" + OTHER, opened.group("rest"))
+            is_submenu = opened.group("kind") == "submenu"
+            items.append(Item(title, name, place, number, inside.group("does").strip() if inside else "", is_submenu))
+            if is_submenu:
                 levels.append(depth)
+                folders.append(str(counters[-1] - 1))
                 counters.append(0)
         elif kernel and not is_hypervisor(kernel.group("kernel")):
             args = (offset + kernel.start("args"), _continued(text, offset + kernel.end("args")))
@@ -128,11 +179,25 @@ def grub(text: str) -> Menu:
             entries[-1] = entries[-1]._replace(initrd=main_of(named))
         else:
             disk = _looked_on(line, disk)
+            _note(items, place, re.match(r"[ \t]*" + OTHER, line))
         depth += line.count("{") - line.count("${") - line.count("}") + len(re.findall(r"\$\{[^}]*\}", line))
         if levels and depth <= levels[-1] and "}" in line:
             levels.pop()
+            folders.pop()
             counters.pop()
-    return Menu(tuple(entries), default)
+    return Menu(tuple(entries), default, _others(items, entries))
+
+
+def _note(items: list[Item], place: str, told: re.Match[str] | None) -> None:
+    """Keep what the item at `place` does, where a line of it tells."""
+    if told and items and items[-1].place == place:
+        items[-1] = items[-1]._replace(does=items[-1].does or told.group("does").strip())
+
+
+def _others(items: list[Item], entries: list[Entry]) -> tuple[Item, ...]:
+    """The items; what starts a kernel does nothing else."""
+    places = {one.place for one in entries}
+    return tuple(one._replace(does="") if one.place in places else one for one in items)
 
 
 # linux /vmlinuz-6.1 root=UUID=… \\
@@ -163,6 +228,7 @@ def legacy(text: str) -> Menu:
     A word ends at a blank, a tab or "=". Under a hypervisor the first `module` is the kernel, the next its initramfs.
     """
     entries: list[Entry] = []
+    items: list[Item] = []
     default, title, count, disk = "0", "", -1, -1
     for number, offset, line in lines_of(text):
         disk = _looked_on(line, disk)
@@ -170,15 +236,19 @@ def legacy(text: str) -> Menu:
         word, rest = (told.group("word"), told.group("rest").strip()) if told else ("", "")
         kernel = re.match(r"[ \t]*(?:kernel|module)[ \t=]+(?:--\S+[ \t]+)*(?P<kernel>\S+)(?P<args>.*)", line)
         kopt = re.match(r"# ?kopt(?:_\S+)?=(?P<args>.*)", line)
+        other = re.match(r"[ \t]*" + OTHER, line)
         is_open = bool(entries) and entries[-1].place == str(max(count, 0))
         if word == "title":
             title, count, disk = rest, count + 1, -1
+            items.append(Item(title, "", str(count), number))
         elif word == "default":
             default = rest
         elif word in ("initrd", "module") and is_open:
             if not entries[-1].initrd:
                 named = (part for part in rest.split() if not part.startswith("--"))
                 entries[-1] = entries[-1]._replace(initrd=next(named, ""))
+        elif other:
+            _note(items, str(count), other)
         elif kernel and not is_hypervisor(kernel.group("kernel")):
             args = (offset + kernel.start("args"), offset + kernel.end("args"))
             file = kernel.group("kernel")
@@ -187,7 +257,7 @@ def legacy(text: str) -> Menu:
             entries.append(
                 Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args"))
             )
-    return Menu(tuple(entries), default)
+    return Menu(tuple(entries), default, _others(items, entries))
 
 
 # /xen.gz-2.6.18-398.el5   /boot/xen-4.17-amd64.gz   /tboot.gz      but not /vmlinuz-2.6.18-398.el5xen
@@ -203,7 +273,7 @@ class Section:
     """One kernel of a menu that has its words on lines of their own, while it is read; `spans` are its arguments."""
 
     def __init__(self, name: str, kernel: str, place: Span) -> None:
-        self.name, self.kernel, self.initrd, self.place = name, kernel, "", place
+        self.name, self.kernel, self.initrd, self.place, self.does = name, kernel, "", place, ""
         self.spans: dict[str, Span] = {}
 
 
@@ -216,6 +286,14 @@ def _listed(sections: list[Section], common: Section) -> tuple[Entry, ...]:
         if one.kernel:
             found += [Entry(one.name, one.name, str(count), one.kernel, initrd, *span) for span in spans]
     return tuple(found)
+
+
+def _shown(sections: list[Section]) -> tuple[Item, ...]:
+    return tuple(Item(one.name, one.name, str(at), one.place[0], one.does) for at, one in enumerate(sections))
+
+
+# kernel chain.c32      com32 reboot.c32      linux /memtest86+.bin      kernel memdisk
+TOOLS = r"(?:.*/)?(?:(?:chain|reboot|poweroff|hdt)\.c32$|memdisk$|memtest|ipxe|.*\.lkrn$)"
 
 
 def extlinux(text: str) -> Menu:
@@ -241,6 +319,8 @@ def extlinux(text: str) -> Menu:
             sections.append(here)
         elif word == "menu" and rest.strip().lower() == "default":
             marked = here.name
+        elif word == "localboot" or word in ("linux", "kernel", "com32", "boot", "bss") and re.match(TOOLS, first):
+            here.does = f"{word} {first}"
         elif word in ("linux", "kernel"):
             here.kernel = first
             if rest.strip() != first:
@@ -252,7 +332,8 @@ def extlinux(text: str) -> Menu:
             here.initrd = main_of(inside.group(1).split(",")) if inside else here.initrd
             here.spans["append"] = (number, span[2], span[2]) if rest.strip() == "-" else span
     names = {one.name for one in sections}
-    return Menu(_listed(sections, common), marked if marked and default not in names else default)
+    default = marked if marked and default not in names else default
+    return Menu(_listed(sections, common), default, _shown(sections))
 
 
 def bls(text: str, name: str) -> Entry | None:
@@ -299,6 +380,7 @@ def lilo(text: str) -> Menu:
         begins = named.group("name") != "defaultboot" if named else word in ("image", "other")
         if begins and not (is_named and word == "image"):
             here = Section(named.group("name") if named else "", "", (number, end, end))
+            here.does = f"other={rest}" if word == "other" else ""
             sections.append(here)
         is_named = bool(named) or is_named and word != "image"
         if word == "default":
@@ -314,4 +396,4 @@ def lilo(text: str) -> Menu:
             start = offset + (found.start("word") if word == "root" else found.start("rest") + quoted)
             stop = offset + found.end("rest") - (word != "root" and found.group("rest")[-1:] in "\"'")
             here.spans[word] = (number, start, max(start, stop))
-    return Menu(_listed(sections, common), default)
+    return Menu(_listed(sections, common), default, _shown(sections))
