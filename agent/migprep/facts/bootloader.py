@@ -231,7 +231,9 @@ def _grub(root: Root, esp: Esp) -> Found:
             count = sum(">" not in item.place for _, each in joined for item in each.items)
             joined.append((more, bootmenu.moved(bootmenu.grub(files.text(root, more) or ""), count)))
         environment = known.get("", "")
-        found = [(where, _filled(root, path, environment, where, one)) for where, each in joined for one in each.entries]
+        found = [
+            (where, _filled(root, path, environment, where, one)) for where, each in joined for one in each.entries
+        ]
         items = sorted((one for _, each in joined for one in each.items), key=lambda one: _counted(one.place))
         menu = bootmenu.Menu(tuple(one for _, one in found), menu.default, tuple(items))
         once = known.get("next_entry", "") if "next_entry" in text else ""

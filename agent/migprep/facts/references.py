@@ -187,10 +187,9 @@ def dashed(text: str, cuts: tuple[int, ...]) -> str:
 
 # ARRAY /dev/md0 metadata=1.2 UUID=a1b2c3d4:00004000:80000000:00000001
 def _arrays(facts: Facts, block: Block) -> Iterator[Mention]:
-    from migprep.facts.stacks import MDADM
+    from migprep.facts.stacks import arrays
 
-    for path in MDADM:
-        text = files.text(facts.root, path) or ""
+    for path, text in arrays(facts.root):
         for found in re.finditer(r"(?im)^ARRAY\s[^\n]*\bUUID=(?P<uuid>[0-9a-f:]+)", text):
             uuid, line = found.group("uuid"), text.count("\n", 0, found.start()) + 1
             yield _named(path, line, f"UUID={uuid}", ARRAY, block.array(uuid))

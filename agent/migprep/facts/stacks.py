@@ -35,7 +35,7 @@ class Volume(NamedTuple):
 
     def names_on(self, prefix: str) -> tuple[str, ...]:
         """Its names where disks are called `prefix`: the kernel name changes, content-derived links stay."""
-        kept = tuple(name for name in self.names if classify(name)[0] not in (Kind.NAME, Kind.PATH, Kind.ID))
+        kept = tuple(name for name in self.names if _stays(name))
         if self.device.kind not in ("disk", "partition", "multipath"):
             return kept
         # A multipath disk is a plain one there; its own names go.
@@ -51,6 +51,15 @@ def renamed(name: str, prefix: str) -> tuple[str, ...]:
     if prefix == "nvme":
         return tuple(f"/dev/nvme{disk}n1{'p' if part else ''}{part}" for disk in range(4))
     return tuple(f"/dev/{prefix}{letter}{part}" for letter in "abcd")
+
+
+def called(device: BlockDevice, prefix: str) -> tuple[str, ...]:
+    """The names of a disk or partition where disks are called `prefix`: new kernel names, and links by its content."""
+    return (*renamed(device.name, prefix), *(link for link in device.links if _stays(link)))
+
+
+def _stays(name: str) -> bool:
+    return classify(name)[0] not in (Kind.NAME, Kind.PATH, Kind.ID)
 
 
 class Filter(NamedTuple):
@@ -154,7 +163,7 @@ class DeviceList(NamedTuple):
     def loses(self, members: tuple[BlockDevice, ...], prefix: str) -> bool:
         """Whether it names some of `members` here, and none of those where disks are called `prefix`."""
         here = [one for one in members if any(fnmatchcase(f"/dev/{one.name}", word) for word in self.words)]
-        there = [name for one in here for name in renamed(one.name, prefix)]
+        there = [name for one in here for name in called(one, prefix)]
         return bool(here) and not any(fnmatchcase(name, word) for word in self.words for name in there)
 
     @property
@@ -248,7 +257,7 @@ def breaking(lists: tuple[DeviceList, ...], arrays: tuple[BlockDevice, ...], pre
         return ()
     members = tuple(one for one in arrays if one.kind in ("disk", "partition"))
     own = tuple(one for one in lists if one.array and one.loses(members, prefix))
-    names = [name for one in members for name in renamed(one.name, prefix)]
+    names = [name for one in members for name in called(one, prefix)]
     is_open = not words or not names or any(fnmatchcase(name, word) for word in words for name in names)
     return own if is_open else (*common[-1:], *own)
 
@@ -350,6 +359,17 @@ def tracking(texts: Iterable[tuple[str, str]], shipped: str) -> Tracking:
     return Tracking(name, told["search_for_devnames"] != "none")
 
 
+def arrays(root: Root) -> tuple[tuple[str, str], ...]:
+    """The files of md as (path, text), those of mdadm.conf.d after them (mdadm.conf(5))."""
+    found = list(MDADM)
+    for path in MDADM:
+        try:
+            found += files.glob(root, f"{path}.d/*.conf")
+        except files.Unreadable:  # a capture that was made without this question
+            continue
+    return tuple((path, files.text(root, path) or "") for path in found)
+
+
 TAGGED = re.compile(r"(?m)^[ \t]*tags(?:[ \t]*\{|/)")
 
 
@@ -387,11 +407,21 @@ FILESYSTEMS = {"ext2": "ext4|ext2", "ext3": "ext4|ext3", "ext4": "ext4", "xfs": 
 LAYERS = {"lvm": "dm_mod", "crypt": "dm_crypt", "dm": "dm_mod", "md": "raid1|raid456|raid10|raid0|raid5|raid6|linear"}
 
 
+#: The same for what LVM makes of several volumes, by a part's name in the device mapper (lvmraid(7), lvmthin(7)).
+PARTS = (
+    (re.compile(r"_r(?:image|meta)_\d+$"), "dm_raid"), (re.compile(r"_mimage_\d+$"), "dm_mirror"),
+    (re.compile(r"_tdata$|-tpool$"), "dm_thin_pool"), (re.compile(r"_cdata$|_corig$|_cvol-cdata$"), "dm_cache"),
+    (re.compile(r"_vdata$|-vpool$"), "dm_vdo|kvdo"), (re.compile(r"-(?:real|cow)$"), "dm_snapshot"),
+    (re.compile(r"_wcorig$"), "dm_writecache"), (re.compile(r"_iorig$"), "dm_integrity"),
+)  # fmt: skip
+
+
 def root_drivers(facts: Facts, below: tuple[BlockDevice, ...]) -> tuple[str, ...]:
     """Modules for the root file system and for what it stands on, disks left out."""
     mounts = facts.mounts
     mount = None if isinstance(mounts, Unknown) else mounts.at("/")
     found = [FILESYSTEMS.get(mount.fstype, "") if mount else "", *(LAYERS.get(one.kind, "") for one in below)]
+    found += [driver for one in below if one.kind == "lvm" for sign, driver in PARTS if sign.search(one.mapper)]
     return tuple(dict.fromkeys(one for one in found if one))
 
 
@@ -400,7 +430,7 @@ def probe(facts: Facts) -> Stacks:
     root, block = facts.root, facts.block
     if not files.is_dir(root, "/etc"):
         raise Undetermined("no /etc")
-    listed = [one for path in MDADM for one in device_lists(files.text(root, path) or "", path)]
+    listed = [one for path, text in arrays(root) for one in device_lists(text, path)]
     lvm = configuration(root)
     used = tracking(lvm, lvm[0][1])
     path = f"{DEVICES}/{used.name}"

@@ -181,7 +181,7 @@ def _degraded(root: Root) -> list[Degraded]:
 
 def _unlisted(facts: Facts, block: Block) -> list[BlockDevice]:
     """Arrays that fstab or the next boot calls /dev/md0, and whose UUID no ARRAY line has (mdadm.conf(5))."""
-    from migprep.facts.stacks import MDADM
+    from migprep.facts.stacks import arrays
 
     called = [entry.device for entry in facts.fstab.entries] if not isinstance(facts.fstab, Unknown) else []
     if not isinstance(facts.arguments, Unknown):
@@ -194,7 +194,7 @@ def _unlisted(facts: Facts, block: Block) -> list[BlockDevice]:
     }
     if not named:
         return []
-    lines = [found for path in MDADM for found in ARRAYS.finditer(files.text(facts.root, path) or "")]
+    lines = [found for _, text in arrays(facts.root) for found in ARRAYS.finditer(text)]
     # With a UUID, that decides, and the name is only what such an array is to be called.
     known = {one.group("name") for one in lines if "uuid=" not in one.group("rest").lower()}
     told = " ".join(one.group("rest") for one in lines).lower()
