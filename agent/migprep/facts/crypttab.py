@@ -35,6 +35,7 @@ class Entry(NamedTuple):
     device: Reference
     header: Reference
     is_needed: bool  # or an Unknown, where the block devices could not be read
+    key_place: Reference = Reference("", Kind.OTHER)  # the device that its key lies on, where that is another
     is_sealed: bool = False
 
     @property
@@ -85,11 +86,12 @@ class Entry(NamedTuple):
     @property
     def key_device(self) -> str:
         """The device that the key lies on, when it is named by a name that changes; else ""."""
-        # /key:/dev/sdb1 (systemd)   /dev/disk/by-label/stick:/key:5 (Debian's passdev)
-        for part in self.key.split(":"):
-            if part.startswith("/dev/") and unresolved(part, "", Unknown("")).is_volatile:
-                return part
-        return ""
+        return self.key_place.spec if self.key_place.is_volatile else ""
+
+    @property
+    def has_key_elsewhere(self) -> bool:
+        """Whether its key lies on a device of its own, named by what is written there, and is wanted at boot."""
+        return self.key_place.is_content and not self.is_manual
 
     @property
     def header_candidate(self) -> str:
@@ -162,7 +164,20 @@ def _entry(line: columns.Line, block: Block | Unknown, needed: frozenset[str] | 
     apart = next((one.partition("=")[2] for one in options if one.startswith("header=")), "")
     _, mark, below = f":{apart}".partition(":/dev/")  # /dev/sdb1   /header.img:/dev/sdb1   a file on the root
     header = _meant(f"/dev/{below}", block) if mark else Reference("", Kind.OTHER)
-    return Entry(line, fields[0], spec, columns.decode(fields[2]), options, device, header, is_needed)
+    key = columns.decode(fields[2])
+    place = _key_device(key, options)
+    return Entry(line, fields[0], spec, key, options, device, header, is_needed, _meant(place, block))
+
+
+# /key:/dev/sdb1   /key:UUID=6c1d0f4e-… (systemd)     /dev/disk/by-label/stick:/key:5 (Debian's passdev)
+def _key_device(key: str, options: tuple[str, ...]) -> str:
+    """The device that a key is read from, or that it is itself; "" for a file of this machine, or a random key."""
+    if key in RANDOM:
+        return ""
+    first, mark, rest = key.partition(":")
+    if key.startswith("/dev/"):
+        return first if mark and (rest.startswith("/") or any("passdev" in one for one in options)) else key
+    return rest if re.match(r"/dev/|[A-Z]+=", rest) else ""
 
 
 def _meant(spec: str, block: Block | Unknown) -> Reference:

@@ -284,13 +284,18 @@ def probe(facts: Facts) -> Fstab:
 
     found, init = parse(text, facts.block, facts.mounts), system.init(facts.root)
     units = mount_units.entries(facts.root, facts.block, facts.mounts) if init == "systemd" else ()
-    return found._replace(entries=_opened(facts.root, found.entries), init=init, units=_opened(facts.root, units))
+    entries, units = (_opened(facts.root, each, facts.block) for each in (found.entries, units))
+    return found._replace(entries=entries, init=init, units=units)
 
 
-def _opened(root: Root, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """The entries, with those marked that a table of the device mapper opens at boot, and that are closed now."""
+def _opened(root: Root, entries: tuple[Entry, ...], block: Block | Unknown) -> tuple[Entry, ...]:
+    """The entries, with those marked that a table of the device mapper opens at boot, and that are closed now.
+
+    A table's line whose own device is nowhere opens nothing.
+    """
     if not any(one.device.kind is Kind.MAPPER and not one.device.devices for one in entries):
         return entries
-    lines = [line for path in TABLES for line in columns.parse(files.text(root, path) or "") if line.spans]
-    names = {f"/dev/mapper/{line.fields[0]}" for line in lines}
+    lines = [line for path in TABLES for line in columns.parse(files.text(root, path) or "") if len(line.spans) > 1]
+    kept = [line.fields for line in lines if not _reference(columns.decode(line.fields[1]), block).is_absent]
+    names = {f"/dev/mapper/{fields[0]}" for fields in kept}
     return tuple(one._replace(is_opened=one.spec in names) for one in entries)

@@ -126,8 +126,7 @@ def _awaited(facts: Facts, block: Block) -> Iterator[Mention]:
 def _crypttab(facts: Facts, block: Block) -> Iterator[Mention]:
     crypttab = facts.crypttab
     for entry in () if isinstance(crypttab, Unknown) else crypttab.entries:
-        keys = [] if entry.is_random else [block.reference(part) for part in entry.key.split(":")]
-        for one in (entry.device, entry.header, *keys):
+        for one in (entry.device, entry.header, entry.key_place):
             if not _is_silent(one):
                 yield _mention("/etc/crypttab", entry.line, one)
 
