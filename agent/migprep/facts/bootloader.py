@@ -216,10 +216,8 @@ def _others(path: str, *items: bootmenu.Item | None) -> tuple[Other, ...]:
 
 
 def _grub(root: Root, esp: Esp) -> Found:
-    for path in (*esp.menus, *GRUB):
-        text = files.text(root, path)
-        if not text:
-            continue
+    for first in (*esp.menus, *GRUB):
+        path, text = _led_to(root, first)
         menu = bootmenu.grub(text)
         by_blocks = "blscfg" in text
         if not menu.entries and not by_blocks:
@@ -242,6 +240,27 @@ def _grub(root: Root, esp: Esp) -> Found:
         entries = _marked(found, menu.chosen(saved), *(menu.of(one) for one in starting))
         return Found(path, entries, {**known, "next_entry": once}, _others(path, *starting))
     return NOTHING
+
+
+# configfile ($root)/boot/grub/own.cfg      source ${prefix}/menu.cfg
+LEADING = r"(?m)^[ \t]*(?:configfile|source|\.)[ \t]+(?P<file>[^\s;]+)"
+#: Menus that lead to each other, for one that leads to itself.
+LONGEST = 8
+
+
+def _led_to(root: Root, path: str) -> tuple[str, str]:
+    """(path, text) of a menu, or of the first one with something in it that one without any item leads to."""
+    from migprep.facts import menuvars
+
+    waiting = [path]
+    for _ in range(LONGEST):
+        here = waiting.pop(0) if waiting else ""
+        text = files.text(root, here) or "" if here else ""
+        if re.search(r"(?m)^[ \t]*(?:menuentry|submenu|blscfg|linux\w*)\b", text):
+            return here, text
+        named = ((one.group("file"), one.start()) for one in re.finditer(LEADING, text))
+        waiting += [found for name, at in named for found in [menuvars.place(root, here, name, at)] if found]
+    return path, ""
 
 
 # 2>10

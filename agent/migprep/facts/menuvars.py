@@ -149,7 +149,7 @@ class _Script:
             return
         is_sure = None not in holds and not one.in_function
         if one.is_load:
-            path = self._place(one.file) if one.file else self.environment
+            path = self.place(one.file) if one.file else self.environment
             if path:
                 self.load(path, one.only, is_sure)
             for name in one.only if path is None else ():
@@ -172,7 +172,7 @@ class _Script:
         values = (value,) if is_sure else (*self.values.get(name, (UNSET,)), value)
         self.values[name] = values if len(values) <= CHOICES else (FOUND_BY_GRUB,)
 
-    def _place(self, name: str) -> str | None:
+    def place(self, name: str) -> str | None:
         """The file that a path of the menu means, "" for none; None where a variable hides it."""
         from migprep.facts.bootloader import located
 
@@ -188,7 +188,7 @@ class _Script:
         told: bool | None = None
         if len(words) == 4 and words[0] == "[" and words[3] == "]":
             if words[1] in ("-f", "-s", "-e"):
-                place = self._place(words[2])
+                place = self.place(words[2])
                 told = None if place is None else bool(place)
             elif words[1] in ("-z", "-n"):
                 told = self._is_empty(words[2])
@@ -218,6 +218,16 @@ def of_entry(root: Root, menu: str, environment: str, path: str, text: str, span
         return plain(path, text, span)
     wanted = grubscript.names(text[slice(*span)])
     return before(root, menu, environment, path, span[0], wanted).expanded(path, text, *span)
+
+
+def place(root: Root, menu: str, name: str, offset: int) -> str:
+    """The file that a path at `offset` of a menu means; "" for none, or where a variable hides it."""
+    script = _Script(root, menu, "", files.text(root, menu) or "")
+    script.values = before(root, menu, "", menu, offset, grubscript.names(name)).values
+    # GRUB goes on with a prefix that the menu itself has set.
+    known = [one.text[one.start : one.end] for one in script.values.get("prefix", ()) if one.is_known]
+    path = re.sub(r"\$\{?prefix\b\}?", lambda _: known[-1] if known else "$prefix", name)
+    return script.place(re.sub("[\"']", "", path)) or ""
 
 
 def filled(root: Root, menu: str, environment: str, path: str, offset: int, *names: str) -> Iterator[str]:
