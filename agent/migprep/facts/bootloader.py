@@ -8,7 +8,7 @@ import re
 from migprep import root as files
 from migprep.facts.block import Block
 from migprep.facts.efi import Esp, Stub
-from migprep.formats import bootmenu
+from migprep.formats import bootmenu, grubscript
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
 from migprep.typed import TYPE_CHECKING, NamedTuple
@@ -189,15 +189,11 @@ class Found(NamedTuple):
 NOTHING = Found("", (), {})
 
 
-#: Without it GRUB takes nothing of an environment block (grub-core/lib/envblk.c).
-SIGNATURE = "# GRUB Environment Block\n"
-
-
 def _environment(root: Root, menu: str) -> dict[str, str]:
     """GRUB's environment block: 1024 bytes of NAME=value lines, padded with ``#`` (info grub); "" gives its path."""
     for path in (f"{menu.rpartition('/')[0]}/grubenv", *ENVIRONMENTS):
         text = files.text(root, path, 65536)
-        if text and text.startswith(SIGNATURE):
+        if text and text.startswith(grubscript.SIGNATURE):
             lines = (line for line in text.split("\n") if "=" in line and not line.startswith("#"))
             return {"": path, **dict(line.split("=", 1) for line in lines)}
     return {}
@@ -235,11 +231,25 @@ def _grub(root: Root, esp: Esp) -> Found:
         items = sorted((one for _, each in joined for one in each.items), key=lambda one: _counted(one.place))
         menu = bootmenu.Menu(tuple(one for _, one in found), menu.default, tuple(items))
         once = known.get("next_entry", "") if "next_entry" in text else ""
-        saved = known.get("saved_entry", "")
-        starting = [menu.item(menu.wanted(saved)), *([menu.item(once)] if once else [])]
-        entries = _marked(found, menu.chosen(saved), *(menu.of(one) for one in starting))
+        wanted = _defaults(root, path, text, known) or (menu.wanted(known.get("saved_entry", "")),)
+        starting = [menu.item(one) for one in (*wanted, *([once] if once else []))]
+        instead = () if any(menu.of(one) for one in starting[: len(wanted)]) else menu.entries[:1]
+        entries = _marked(found, *instead, *(menu.of(one) for one in starting))
         return Found(path, entries, {**known, "next_entry": once}, _others(path, *starting))
     return NOTHING
+
+
+# set default="${saved_entry}"      set default=2
+DEFAULTS = r"(?m)^[ \t]*(?:set[ \t]+)?default=(?P<value>(?![^\n]*next_entry)[^\n]*)"
+
+
+def _defaults(root: Root, path: str, text: str, known: dict[str, str]) -> tuple[str, ...]:
+    """What a menu that sets its default several times may start by itself; () for one that does not."""
+    from migprep.facts import menuvars
+
+    if len(set(re.findall(DEFAULTS, text))) < 2:
+        return ()
+    return menuvars.told(root, path, known.get("", ""), "default") or ()
 
 
 # configfile ($root)/boot/grub/own.cfg      source ${prefix}/menu.cfg

@@ -164,6 +164,8 @@ class _Script:
     def load(self, path: str, only: tuple[str, ...], is_sure: bool) -> None:
         """Take the values of a file of load_env: lines of NAME=value."""
         text = files.text(self.root, path, 65536) or "" if path else ""
+        if not text.startswith(grubscript.SIGNATURE):
+            return
         for found in re.finditer(r"(?m)^(?P<name>[A-Za-z_]\w*)=(?P<value>[^\n]*)$", text):
             if not only or found.group("name") in only:
                 self._give(found.group("name"), Value(path, text, *found.span("value")), is_sure)
@@ -184,18 +186,40 @@ class _Script:
 
     def _holds(self, guard: grubscript.Guard) -> bool | None:
         """Whether a condition is as the statement wants it; None where that is not known here."""
-        words = [grubscript.bare(one) for one in guard.words]
-        told: bool | None = None
-        if len(words) == 4 and words[0] == "[" and words[3] == "]":
-            if words[1] in ("-f", "-s", "-e"):
-                place = self.place(words[2])
-                told = None if place is None else bool(place)
-            elif words[1] in ("-z", "-n"):
-                told = self._is_empty(words[2])
-                told = not told if words[1] == "-n" and told is not None else told
+        words = guard.words
+        told = self._test(words[1:-1]) if len(words) > 2 and (words[0], words[-1]) == ("[", "]") else None
         return None if told is None else told is guard.wanted
 
+    def _test(self, words: tuple[str, ...]) -> bool | None:
+        """What test(1) says, as GRUB reads it: -o binds weaker than -a; None where that is not known here."""
+        for joint, decides in (("-o", True), ("-a", False)):
+            if joint in words:
+                at = words.index(joint)
+                told = {self._test(words[:at]), self._test(words[at + 1 :])}
+                return decides if decides in told else None if None in told else not decides
+        bare = [grubscript.bare(one) for one in words]
+        if len(bare) == 1 or len(bare) == 2 and bare[0] in ("-n", "-z"):
+            is_empty = self._is_empty(bare[-1])
+            return is_empty if bare[0] == "-z" or is_empty is None else not is_empty
+        if len(bare) == 2 and bare[0] in ("-f", "-s", "-e"):
+            place = self.place(bare[1])
+            return None if place is None else bool(place)
+        if len(bare) == 3 and bare[1] in ("=", "==", "!="):
+            sides = [self._text(bare[0]), self._text(bare[2])]
+            return None if None in sides else (sides[0] == sides[1]) is (bare[1] != "!=")
+        return None
+
+    def _text(self, word: str) -> str | None:
+        """A word with its variables; None where one is not known."""
+        names = grubscript.names(word)
+        values = [self.values.get(name, (UNSET,)) for name in names if name in self.values or name in self.assigned]
+        if len(values) < len(names) or any(len(each) > 1 or not each[0].is_known for each in values):
+            return None
+        return re.sub(grubscript.VARIABLE, "", Variables(self.values).filled(word))
+
     def _is_empty(self, word: str) -> bool | None:
+        if not grubscript.names(word):
+            return not word
         found = re.match(f"{grubscript.VARIABLE}$", word)
         name = found and (found.group("braced") or found.group("plain"))
         if not name or name not in self.values and name not in self.assigned:
@@ -228,6 +252,16 @@ def place(root: Root, menu: str, name: str, offset: int) -> str:
     known = [one.text[one.start : one.end] for one in script.values.get("prefix", ()) if one.is_known]
     path = re.sub(r"\$\{?prefix\b\}?", lambda _: known[-1] if known else "$prefix", name)
     return script.place(re.sub("[\"']", "", path)) or ""
+
+
+def told(root: Root, menu: str, environment: str, name: str) -> tuple[str, ...] | None:
+    """The texts that a variable may have at the end of a menu; None where one of them is not known."""
+    text = files.text(root, menu) or ""
+    values = before(root, menu, environment, menu, len(text), (name,)).of(name)
+    if not all(one.is_known for one in values):
+        return None
+    texts = (Variables(dict(one.before)).filled(one.text[one.start : one.end]) for one in values)
+    return tuple(dict.fromkeys(re.sub(grubscript.VARIABLE, "", one) for one in texts))
 
 
 def filled(root: Root, menu: str, environment: str, path: str, offset: int, *names: str) -> Iterator[str]:

@@ -11,6 +11,8 @@ from migprep.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Without it GRUB takes nothing of an environment block, nor of another file of values (grub-core/lib/envblk.c).
+SIGNATURE = "# GRUB Environment Block\n"
 WORDS = (
     r"(?P<comment>(?<![^\s;{}])#[^\n]*)|(?P<mark>[;\n{}])"
     r"|(?P<word>(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|\$\{[^}\n]{0,255}\}|[^\s;{}'\"\\])+)"
