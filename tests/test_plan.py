@@ -84,6 +84,15 @@ def test_a_fix_that_harms_another_rule_is_dropped(tmp_path: Path) -> None:
     assert found.unmended[0][1] == "the fix would make b worse"
 
 
+@pytest.mark.parametrize(("severity", "count"), [("info", 1), ("low", 1), ("high", 0)])
+def test_a_new_remark_does_not_keep_a_fix_back(severity: str, count: int, tmp_path: Path) -> None:
+    """As applying it does not either: only what is grave is then put back."""
+    guard = rule("b", tmp_path, when="entry.spec == 'UUID=1'", severity=severity)
+    assert len(made(machine(), tmp_path, rule("a", tmp_path, SIMPLE), guard).changes) == count
+    slight = made(machine(), tmp_path, rule("a", tmp_path, SIMPLE, severity="low"), guard)
+    assert len(slight.changes) == (severity == "info")
+
+
 def test_a_fix_that_another_one_makes_possible(tmp_path: Path) -> None:
     needs = rule(
         "a",

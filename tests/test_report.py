@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests import machines
 
 from migprep.model import Status, Verdict
-from migprep.report import document, pages, text
+from migprep.report import document, html, md, pages, text
 from migprep.report import json as as_json
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -89,6 +89,21 @@ def test_what_fix_mends_is_what_its_plan_mends(count: int) -> None:
     judged = [document.Judged(machines.known_target(), machines.results("kvm"), mended=mended)]
     report = document.build(machines.Facts(machines.Files({})), machines.RULES, judged, machines.RUN)
     assert text.summary(report)[0].endswith("; migprep fix mends 1" if count else "not checked)")
+
+
+def test_a_fix_that_does_not_come_about_is_not_offered() -> None:
+    """Its reason stands in its place, and how to do it by hand, in every form that people read."""
+    lost = machines.finding("fstab/volatile-device-name", "/data").fingerprint
+    offer = "migprep fix --only fstab/volatile-device-name"
+    for left, is_offered in (((), True), ((lost,), False)):
+        unmended = tuple((one, "no room < for it") for one in left)
+        judged = [document.Judged(machines.known_target(), machines.results("kvm"), unmended=unmended)]
+        report = document.build(machines.Facts(machines.Files({})), machines.RULES, judged, machines.RUN)
+        words = text.render(report)
+        assert (offer in words) is is_offered and (offer in html.render(report)) is is_offered
+        assert ("migprep fix does not mend it here: no room < for it" in words) is bool(left)
+        assert ("does not mend it here: no room &lt; for it" in html.render(report)) is bool(left)
+        assert (r"does not mend it here (no room \< for it)" in md.render(report)) is bool(left)
 
 
 def test_gaps_make_a_run_incomplete() -> None:

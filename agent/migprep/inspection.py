@@ -258,6 +258,7 @@ class Foreseen(NamedTuple):
     changes: tuple[Change, ...] = ()
     commands: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()  # fingerprints
+    unmended: tuple[tuple[str, str], ...] = ()  # fingerprint and reason of each whose fix does not do it here
 
 
 def after_fixes(inspection: Inspection, target: Target, results: tuple[Result, ...]) -> Foreseen:
@@ -290,7 +291,9 @@ def _planned(inspection: Inspection, target: Target) -> Foreseen:
 
     made = plan.plan(inspection.rules, inspection.facts, target, judge=again, refusal=refusal)
     mended = tuple(one.fingerprint for one in made.mended)
-    return Foreseen(made.verdict_after, made.changes, tuple(one.command for one in made.builds), mended)
+    commands = tuple(one.command for one in made.builds)
+    unmended = tuple((one.fingerprint, reason) for one, reason in made.unmended if _is_mendable(one))
+    return Foreseen(made.verdict_after, made.changes, commands, mended, unmended)
 
 
 def can_apply(rule: Rule, target: Target) -> bool:

@@ -337,11 +337,17 @@ class _Maker:
         return results
 
     def _worth(self, rule: Rule, made: Draft, results: dict[str, Result]) -> tuple[str, tuple[Finding, ...]]:
-        """Why the fix is not worth keeping ("" when it is), and the findings that only its action can show gone."""
+        """Why the fix is not worth keeping ("" when it is), and the findings that only its action can show gone.
+
+        A new remark that is less grave than what is mended does not count: a changed argument is untried, for one.
+        """
+        heeded = max(rule.severity.rank, Severity.HIGH.rank)
         harm = [
             other.id
             for other in self.rules
-            if other.id != rule.id and _is_worse(self.results[other.id], results[other.id])
+            if other.id != rule.id
+            and other.severity.rank <= heeded
+            and _is_worse(self.results[other.id], results[other.id])
         ]
         if harm:
             return f"the fix would make {', '.join(harm)} worse", ()

@@ -63,7 +63,8 @@ SHAPE = {
     },
     "targets": [
         {"name": str, "title": str, "verdict": VERDICT, "after_fixes": VERDICT, "reasons": [str], "boot_chain": [_LINK],
-         "fixes?": {"changes": [_CHANGE], "commands": [str], "mended?": [str]}},
+         "fixes?": {"changes": [_CHANGE], "commands": [str], "mended?": [str],
+                    "unmended?": [{"fingerprint": str, "reason": str}]}},
     ],
     "results": [
         {"rule": str, "title": str, "status": frozenset({"pass", "fail", "unknown", "not_applicable"}),

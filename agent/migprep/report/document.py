@@ -40,6 +40,7 @@ class Judged(NamedTuple):
     changes: tuple[Change, ...] = ()
     commands: tuple[str, ...] = ()
     mended: tuple[str, ...] | None = None  # fingerprints; None where nobody planned
+    unmended: tuple[tuple[str, str], ...] = ()  # fingerprint and reason of each whose safe fix does not do it here
 
 
 def build(facts: Facts, rules: Sequence[Rule], judged: Sequence[Judged], run: Run) -> dict[str, Any]:
@@ -126,6 +127,7 @@ def _target(judged: Judged, by_id: dict[str, Rule]) -> dict[str, object]:
             "changes": [_change(one) for one in judged.changes],
             "commands": list(judged.commands),
             **({} if judged.mended is None else {"mended": list(judged.mended)}),
+            "unmended": [{"fingerprint": one, "reason": reason} for one, reason in judged.unmended],
         },
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migprep.report import page
+from migprep.report.outcome import failing
 from migprep.report.text import (
     VERDICT_SIGNS,
     VERDICTS,
@@ -103,13 +104,19 @@ def _block(block: Block, document: Item) -> Item:
     result = block.result
     findings = [_finding(finding, targets if differs(block) else ()) for finding, targets in block.findings]
     targets = sorted({target for _, names in block.findings for target in names})
-    fixes = [finding["fix"] for finding, _ in block.findings if finding["fix"] and finding["fix"]["safety"] != "manual"]
+    reasons = [failing(document, finding, names) for finding, names in block.findings]
+    fixes = [
+        finding["fix"]
+        for (finding, _), reason in zip(block.findings, reasons)
+        if finding["fix"] and finding["fix"]["safety"] != "manual" and not reason
+    ]
     by_hand = result.get("by_hand", "") if len(fixes) < len(block.findings) else ""
     rule, *facts = facts_of(block, document)
     return {
         "rule": rule, "facts": facts, "title": result["title"], "findings": findings, "targets": targets,
         "anchor": rule.replace("/", "-"), "why": result.get("why", ""), "symptom": result.get("symptom", ""),
         "fix": fixes[0] if fixes else None, "command": command(rule, fixes[0], document, targets) if fixes else "",
+        "unmended": list(dict.fromkeys(filter(None, reasons))),
         "by_hand": [line for line in by_hand.split("\n") if line.strip()],
         "changes": _changes(rule, document) if fixes else [], "searched": _searched(result, findings),
     }  # fmt: skip

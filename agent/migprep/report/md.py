@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from migprep.report.outcome import unmended
+
 #: Characters that mean something to Markdown or HTML, anywhere in a line.
 SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -200,7 +202,7 @@ def _part(document: dict[str, Any], target: dict[str, Any]) -> list[str]:
         told = f"**What may stop this move could not be judged:** {', '.join(unjudged[:5])}{many}."
         lines += [f"{told} `migprep check` tells what could not be read.", ""]
     for title, found in (
-        ("Before the move", list(_before(results, fix))),
+        ("Before the move", list(_before(target, results, fix))),
         (f"As the last act on the source: `{fix} --cutover --apply --poweroff`", list(_cutover(results, fix))),
         ("On the target, after the first start", list(_after(results))),
     ):
@@ -221,15 +223,17 @@ def _safety(finding: dict[str, Any]) -> str:
     return str((finding["fix"] or {}).get("safety", "manual"))
 
 
-def _before(results: list[dict[str, Any]], fix: str) -> Iterator[str]:
+def _before(target: dict[str, Any], results: list[dict[str, Any]], fix: str) -> Iterator[str]:
     for result, finding in _open(results):
         if result["severity"] in ("blocker", "high") and _phase(finding) in ("", "prepare"):
             told = f"{plain(finding['message'])} ({result['severity']}, {plain(result['rule'])})."
-            yield f"- [ ] {told} {_how(result['rule'], finding, fix)}"
+            yield f"- [ ] {told} {_how(result['rule'], finding, fix, unmended(target, finding))}"
 
 
-def _how(rule: str, finding: dict[str, Any], fix: str) -> str:
+def _how(rule: str, finding: dict[str, Any], fix: str, reason: str) -> str:
     """What mends it: migprep by itself, migprep when it is asked for that rule, or a person."""
+    if reason:
+        return f"`migprep fix` does not mend it here ({plain(reason)}): see `migprep explain {rule}`."
     title = f"{plain(finding['fix']['title'])}: " if finding["fix"] else ""
     by_safety = {"safe": f"`{fix} --apply`.", "risky": f"if wanted, `{fix} --only {rule} --include risky --apply`."}
     return title + by_safety.get(_safety(finding), f"see `migprep explain {rule}`.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migprep.typed import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 #: The worst first, as in the report.
 SEVERITIES = ("blocker", "high", "low", "info")
@@ -36,3 +36,15 @@ def mends(target: Mapping[str, Any], finding: Mapping[str, Any]) -> bool:
         return finding["fingerprint"] in planned
     fix = finding["fix"]
     return bool(fix) and fix["safety"] == "safe" and fix["phase"] == "prepare" and not finding.get("waiver")
+
+
+def unmended(target: Mapping[str, Any], finding: Mapping[str, Any]) -> str:
+    """Why the safe fix of a finding would not mend it there, as its plan came out; "" for any other."""
+    left = target.get("fixes", {}).get("unmended", ())
+    return next((str(one["reason"]) for one in left if one["fingerprint"] == finding["fingerprint"]), "")
+
+
+def failing(document: Mapping[str, Any], finding: Mapping[str, Any], names: Sequence[str]) -> str:
+    """`unmended`, where it is so on every one of the targets called `names`."""
+    reasons = [unmended(one, finding) for one in document["targets"] if one["name"] in names]
+    return reasons[0] if reasons and all(reasons) else ""

@@ -315,9 +315,18 @@ def _finding(finding: Item, number: str, targets: tuple[str, ...], style: Style)
 
 def _mend(block: Block, document: Item) -> list[str]:
     """What mends it: the fix's command where there is one, and by hand what it leaves."""
+    from migprep.report.outcome import failing
+
     fixes = [finding["fix"] for finding, _ in block.findings if finding["fix"]]
-    automatic = [fix for fix in fixes if fix["safety"] != "manual"]
+    reasons = [failing(document, finding, names) for finding, names in block.findings]
+    automatic = [
+        finding["fix"]
+        for (finding, _), reason in zip(block.findings, reasons)
+        if finding["fix"] and finding["fix"]["safety"] != "manual" and not reason
+    ]
     lines = []
+    for reason in dict.fromkeys(filter(None, reasons)):
+        lines += wrap(f"migprep fix does not mend it here: {shown(reason)}", "    ", "         ")
     if automatic:
         targets = sorted({target for _, names in block.findings for target in names})
         lines += wrap([command(block.result["rule"], automatic[0], document, targets)], "    fix: ")
