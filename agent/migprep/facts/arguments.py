@@ -316,7 +316,10 @@ class Arguments(NamedTuple):
         """The menu whose entry that boots next names no root; "" where it does, or no menu tells. Undetermined."""
         if isinstance(self.next, Unknown):
             raise Undetermined(self.next.reason)
-        if not self.menu or any(one.word.key in ("root", "boot", "nfsroot") for one in self.next):
+        roots = ("root", "boot", "nfsroot", "netroot")
+        if not self.menu or any(one.word.key in roots for one in self.next):
+            return ""
+        if self.running and not any(one.key in roots for one in self.running):  # it came up without one
             return ""
         return self.menu
 

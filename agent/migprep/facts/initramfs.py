@@ -41,8 +41,11 @@ MARKS = (
 )  # fmt: skip
 
 
-# ROOT=UUID=…     BOOT=nfs
-OWN_ROOT = r"(?m)^[ \t]*(?:export[ \t]+)?(?:ROOT=[\"']?[^\s\"']|BOOT=[\"']?(?!local\b)\w)"
+#: Where an image has a root of its own, and how it is told: ROOT=UUID=…, BOOT=nfs, root=UUID=…, netroot=iscsi:….
+OWN_ROOTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "initramfs-tools": (("conf/",), r"(?m)^[ \t]*(?:export[ \t]+)?(?:ROOT=[\"']?[^\s\"']|BOOT=[\"']?(?!local\b)\w)"),
+    "dracut": (("etc/cmdline", "etc/conf.d/"), r"(?:^|\s)(?:net)?root="),
+}
 
 
 #: An image of initramfs-tools with udev's rule of LVM 2.03.12 and later opens every volume group that is complete; the
@@ -116,13 +119,19 @@ class Boot(NamedTuple):
 
     @property
     def wants_root(self) -> bool:
-        """Whether it is of initramfs-tools and has no root of its own: it asks for root=. Raises Undetermined."""
+        """Whether it is of initramfs-tools or dracut, with no root of its own: it asks for root=. Undetermined."""
         if isinstance(self.image, Unknown):
             if not self.path:
                 return False
             raise Undetermined(self.image.reason)
-        inside = (text for name, text in self.image.texts.items() if name.startswith("conf/"))
-        return self.image.tool == "initramfs-tools" and not any(re.search(OWN_ROOT, text) for text in inside)
+        places, own = OWN_ROOTS.get(self.image.tool, ((), ""))
+        inside = (text for name, text in self.image.texts.items() if name.startswith(places))
+        return bool(places) and not any(re.search(own, text) for text in inside)
+
+    @property
+    def reads_partition_table(self) -> bool:
+        """Whether systemd inside may find the root by its type in the partition table of UEFI. Raises Undetermined."""
+        return self.wants_root and not isinstance(self.image, Unknown) and self.image.tool == "dracut"
 
     @property
     def lacks_cipher(self) -> bool:
