@@ -6,6 +6,8 @@ import posixpath
 import re
 
 from migprep import root as files
+from migprep.facts import attended
+from migprep.facts.attended import Waiting
 from migprep.facts.block import Block
 from migprep.facts.efi import Esp, Stub
 from migprep.formats import bootmenu, grubscript
@@ -89,6 +91,7 @@ class BootLoader(NamedTuple):
     lost: tuple[Lost, ...]
     remembered: tuple[Remembered, ...] = ()
     others: tuple[Other, ...] = ()
+    waits: tuple[Waiting, ...] = ()
     core: Stub | None = None  # what leads GRUB's core in the boot sector of BIOS to its menu, where that is a UUID
 
     def lost_stubs(self, block: Block, is_uefi: bool) -> tuple[Stub, ...]:
@@ -143,14 +146,14 @@ def probe(facts: Facts) -> BootLoader:
         ("elilo", lambda root, esp: _menu(root, (*ELILO, *esp.named("elilo.conf")), bootmenu.lilo)),
         ("zipl", lambda root, esp: _menu(root, ZIPL, bootmenu.lilo)),
     ):
-        path, entries, known, others = find(root, esp)
+        path, entries, known, others, waits = find(root, esp)
         if entries:
             kept = _remembered(root, entries, known) if kind == "systemd-boot" else ()
             lost = tuple({one.file: one for one in _lost(root, entries)}.values())
             core = _core(root, path) if kind == "grub" else None
             once = known.get("next_entry", "")
             others = tuple(one for one in others if not _is_own(root, one))
-            return BootLoader(kind, path, entries, esp, known.get("", ""), once, lost, kept, others, core)
+            return BootLoader(kind, path, entries, esp, known.get("", ""), once, lost, kept, others, waits, core)
     return BootLoader("", "", (), esp, "", "", ())
 
 
@@ -184,6 +187,7 @@ class Found(NamedTuple):
     entries: tuple[MenuEntry, ...]
     known: dict[str, str]
     others: tuple[Other, ...] = ()
+    waits: tuple[Waiting, ...] = ()
 
 
 NOTHING = Found("", (), {})
@@ -220,6 +224,7 @@ def _grub(root: Root, esp: Esp) -> Found:
             continue
         known = _environment(root, path)
         joined = _with_blocks(root, path, text, menu) if by_blocks else [(path, menu)]
+        shown = joined[-1][1].items
         more = f"{path.rpartition('/')[0]}/custom.cfg"
         if "/custom.cfg" in text:
             count = sum(">" not in item.place for _, each in joined for item in each.items)
@@ -235,7 +240,9 @@ def _grub(root: Root, esp: Esp) -> Found:
         starting = [menu.item(one) for one in (*wanted, *([once] if once else []))]
         instead = () if any(menu.of(one) for one in starting[: len(wanted)]) else menu.entries[:1]
         entries = _marked(found, *instead, *(menu.of(one) for one in starting))
-        return Found(path, entries, {**known, "next_entry": once}, _others(path, *starting))
+        own = tuple(one for one in starting if one in shown)
+        waits = tuple(attended.of_grub(root, path, known.get("", ""), text, own))
+        return Found(path, entries, {**known, "next_entry": once}, _others(path, *starting), waits)
     return NOTHING
 
 
@@ -352,7 +359,7 @@ def _systemd_boot(root: Root, esp: Esp) -> Found:
         others = (Other(path, 0, auto, f"default {wanted}"),)
     chosen = systemd_boot.chosen(root, kernels, wanted)
     entries = _marked([(one.path, one.entry) for one in kernels], *(one.entry for one in chosen))
-    return Found(path, entries, {"saved": wanted}, others)
+    return Found(path, entries, {"saved": wanted}, others, attended.of_systemd_boot(root, path))
 
 
 def _remembered(root: Root, entries: tuple[MenuEntry, ...], known: dict[str, str]) -> tuple[Remembered, ...]:
