@@ -64,6 +64,9 @@ def test_chain_tells_the_worst_of_each_link() -> None:
     assert chain["mounts"]["note"].endswith("(and 1 more)")
     assert chain["mounts"]["symptom"] == "A start job is running for /dev/sdb1 Dependency failed for /data"
     assert not any("symptom" in link for link in chain.values() if link["status"] != "fail")
+    assert [name for name, link in chain.items() if not link["reached"]] == ["network", "services"]
+    assert chain["services"]["note"].startswith("not reached (") and not chain["network"]["note"].startswith("not")
+    assert any(line.startswith("  · services") for line in text.render(machines.report()).split("\n"))
 
 
 def test_reasons_are_the_open_blockers() -> None:

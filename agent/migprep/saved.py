@@ -27,6 +27,7 @@ _LINK = {
     "status": frozenset({"pass", "warn", "fail", "unknown"}),
     "note": str,
     "symptom?": str,
+    "reached?": bool,
     "findings": [str],
 }
 _WORDS = (None, [str])

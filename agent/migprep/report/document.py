@@ -13,7 +13,7 @@ from migprep.targets import Target
 from migprep.typed import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from migprep.facts.card import Card
     from migprep.plan import Change
@@ -122,7 +122,7 @@ def _target(judged: Judged, by_id: dict[str, Rule]) -> dict[str, object]:
         "verdict": now.value,
         "after_fixes": (judged.after_fixes or now).value,
         "reasons": [finding.fingerprint for finding in _reasons(now, judged.results, by_id)],
-        "boot_chain": [_link(link, judged.results, by_id) for link in Link],
+        "boot_chain": list(_chain(judged.results, by_id)),
         "fixes": {
             "changes": [_change(one) for one in judged.changes],
             "commands": list(judged.commands),
@@ -153,23 +153,37 @@ def _reasons(now: Verdict, results: Sequence[Result], by_id: dict[str, Rule]) ->
     return []
 
 
-def _link(link: Link, results: Sequence[Result], by_id: dict[str, Rule]) -> dict[str, object]:
-    mine = [result for result in results if by_id[result.rule].link is link]
+def _chain(results: Sequence[Result], by_id: dict[str, Rule]) -> Iterator[dict[str, object]]:
+    """The links in their order; behind one at which the boot stops none is reached, whatever is known of it."""
+    reached = True
+    for link in Link:
+        mine = [result for result in results if by_id[result.rule].link is link]
+        yield _link(link, mine, by_id, reached)
+        reached = reached and not any(by_id[one.rule].blocks == "boot" for one in _broken(mine, by_id))
+
+
+def _link(link: Link, mine: Sequence[Result], by_id: dict[str, Rule], reached: bool) -> dict[str, object]:
     status, note = _state(mine, by_id)
+    if status == "pass" and not reached:
+        note = f"not reached ({note})"
     findings = [finding.fingerprint for result in mine for finding in result.findings]
-    told_link: dict[str, object] = {"link": link.value, "status": status, "note": note, "findings": findings}
+    told_link: dict[str, object] = {"link": link.value, "status": status, "note": note, "findings": findings, "reached": reached}
     symptom = _symptom(mine, by_id) if status == "fail" else ""
     return {**told_link, "symptom": symptom} if symptom else told_link
 
 
 def _symptom(results: Sequence[Result], by_id: dict[str, Rule]) -> str:
     """What the machine would show where a link breaks: the symptom of the first blocker that is open, as one line."""
-    broken = (
-        by_id[result.rule]
+    return " ".join(next((by_id[one.rule].symptom for one in _broken(results, by_id)), "").split())
+
+
+def _broken(results: Sequence[Result], by_id: dict[str, Rule]) -> list[Result]:
+    """What of a link is open and a blocker."""
+    return [
+        result
         for result in results
         if by_id[result.rule].severity is Severity.BLOCKER and any(not one.waiver for one in result.findings)
-    )
-    return " ".join(next((rule.symptom for rule in broken), "").split())
+    ]
 
 
 def _state(results: Sequence[Result], by_id: dict[str, Rule]) -> tuple[str, str]:

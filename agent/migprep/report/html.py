@@ -54,10 +54,7 @@ def diff_lines(words: str) -> list[dict[str, str]]:
 
 def _target(target: Item, document: Item) -> Item:
     mine = [one for one in document["results"] if one["target"] == target["name"]]
-    links, beyond = [], False
-    for link in target["boot_chain"]:
-        links.append({"symptom": "", **link, "beyond": beyond})
-        beyond = beyond or link["status"] == "fail"
+    links = [{"symptom": "", "reached": True, **link} for link in target["boot_chain"]]
     results = [{"reason": "", **one} for one in mine]
     stops = next((link for link in links if link["status"] == "fail"), None)
     commands = target.get("fixes", {}).get("commands", [])

@@ -163,6 +163,8 @@ def _chain(document: Item, style: Style) -> list[str]:
         for number, link in enumerate(part[0]["boot_chain"]):
             cells = "".join(_cell(one, number, style) for one in part)
             lines.append(f"  {link['link']:<18}{cells}".rstrip())
+    if any(not link.get("reached", True) and link["status"] == "pass" for one in targets for link in one["boot_chain"]):
+        lines.append(f"  {style.dot} in order, but the boot stops before it")
     return lines
 
 
@@ -171,10 +173,15 @@ def _one_chain(target: Item, style: Style) -> list[str]:
     lines[1] = style.paint(lines[1], "1")
     for link in target["boot_chain"]:
         first, *more = wrap(_note(link), " " * CHAIN, " " * CHAIN)
-        lines += [f"  {style.sign(link['status'])} {link['link']:<18}{first[CHAIN:]}".rstrip(), *more]
+        lines += [f"  {_mark(link, style)} {link['link']:<18}{first[CHAIN:]}".rstrip(), *more]
         if link.get("symptom"):
             lines += wrap(f"it would show: {shown(link['symptom'])}", " " * CHAIN, " " * (CHAIN + 2))
     return lines
+
+
+def _mark(link: Item, style: Style) -> str:
+    """The sign of a link; of one that is in order and that no boot reaches, only its place."""
+    return style.dot if link["status"] == "pass" and not link.get("reached", True) else style.sign(link["status"])
 
 
 def _note(link: Item) -> str:
@@ -191,7 +198,7 @@ def _column(target: Item) -> int:
 def _cell(target: Item, number: int, style: Style) -> str:
     width = _column(target)
     left = (width - 1) // 2
-    return " " * left + style.sign(target["boot_chain"][number]["status"]) + " " * (width - 1 - left)
+    return " " * left + _mark(target["boot_chain"][number], style) + " " * (width - 1 - left)
 
 
 def _fitting(targets: list[Item]) -> list[list[Item]]:
