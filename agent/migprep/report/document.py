@@ -167,7 +167,8 @@ def _link(link: Link, mine: Sequence[Result], by_id: dict[str, Rule], reached: b
     if status == "pass" and not reached:
         note = f"not reached ({note})"
     findings = [finding.fingerprint for result in mine for finding in result.findings]
-    told_link: dict[str, object] = {"link": link.value, "status": status, "note": note, "findings": findings, "reached": reached}
+    told_link: dict[str, object] = {"link": link.value, "status": status, "note": note}
+    told_link.update(findings=findings, reached=reached)
     symptom = _symptom(mine, by_id) if status == "fail" else ""
     return {**told_link, "symptom": symptom} if symptom else told_link
 
