@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+VARIABLES = "/sys/firmware/efi/efivars"
 UUID = "{0:08d}-aaaa-4aaa-8aaa-000000000001"
 #: Where the kernel's tree has a driver; what is not named stands in kernel/drivers/misc.
 PLACES = {
@@ -52,6 +53,9 @@ def files(machine: dict[str, Any]) -> dict[str, Any]:
     found["/sys/firmware/memmap/0/type"] = "System RAM\n"
     if machine.get("uefi"):
         found["/sys/firmware/efi/fw_platform_size"] = "64\n"
+        _firmware(found, machine["uefi"], machine.get("secure", False))
+    for path, said in machine.get("loaders", {}).items():
+        _loader(found, path, *said.split())
     return found | machine["files"]
 
 
@@ -83,8 +87,9 @@ def _disk(found: dict[str, Any], place: int, one: dict[str, Any], old: bool) -> 
     found[f"/sys/bus/pci/drivers/{driver}/module"] = {"link": f"../../../../module/{driver}"}
     _device(found, base, name, number, one.get("sectors", 83886080), "disk")
     table = one.get("table", "dos")
+    by_path = f"disk/by-path/{host.replace('pci0000:00/', 'pci-')}-{one['bus']}-0:0:{place}:0"
     serial = one.get("id", f"{one['bus']}-DISK_{place}")
-    _udev(found, old, "block", name, f"b{number}", f"S:disk/by-id/{serial}\nE:ID_PART_TABLE_TYPE={table}\nE:ID_SERIAL={serial}\n")
+    _udev(found, old, "block", name, f"b{number}", f"S:disk/by-id/{serial}\nS:{by_path}\nE:ID_PART_TABLE_TYPE={table}\nE:ID_SERIAL={serial}\n")
     numbers = {f"/dev/{name}": number}
     entry = "" if old else "S:disk/by-partuuid/{0}\nE:ID_PART_ENTRY_UUID={0}\nE:ID_PART_ENTRY_SCHEME={1}\n"
     for at, part in enumerate(one.get("parts", []), 1):
@@ -93,7 +98,7 @@ def _disk(found: dict[str, Any], place: int, one: dict[str, Any], old: bool) -> 
         number = f"{major}:{place * step + at}"
         _device(found, f"{base}/{link}", link, number, 2097152 * at, "partition")
         found[f"{base}/{link}/partition"] = f"{at}\n"
-        text = f"S:disk/by-id/{serial}-part{at}\n" + entry.format(f"0bad{place}afe-0{at}", table)
+        text = f"S:disk/by-id/{serial}-part{at}\nS:{by_path}-part{at}\n" + entry.format(f"0bad{place}afe-0{at}", table)
         if kind == "vfat":
             text += "E:ID_PART_ENTRY_TYPE=c12a7328-f81f-11d2-ba4b-00a0c93ec93b\n"
         _udev(found, old, "block", link, f"b{number}", text + _content(kind, ident, label))
@@ -157,6 +162,23 @@ def _nic(found: dict[str, Any], place: int, one: dict[str, Any], old: bool) -> N
         "/sys/class/net/lo/ifindex": "1\n", "/sys/class/net/lo/uevent": "INTERFACE=lo\nIFINDEX=1\n",
     }  # fmt: skip
     _udev(found, old, "net", name, f"n{place + 2}", f"E:ID_BUS=pci\nE:ID_PATH=pci-0000:00:1{place}.5\n" + one.get("udev", ""))
+
+
+def _firmware(found: dict[str, Any], path: str, secure: bool) -> None:
+    """The variables of a machine that was started from this file of the EFI system partition."""
+    name = path.replace("/", "\\").encode("utf-16-le") + b"\0\0"
+    nodes = b"\x04\x01" + (42).to_bytes(2, "little") + bytes(38)
+    nodes += b"\x04\x04" + (4 + len(name)).to_bytes(2, "little") + name + b"\x7f\xff\x04\0"
+    option = (1).to_bytes(4, "little") + len(nodes).to_bytes(2, "little") + "own".encode("utf-16-le") + b"\0\0" + nodes
+    for key, value in {"Boot0001": option, "BootCurrent": b"\1\0", "BootOrder": b"\1\0", "SecureBoot": bytes([secure])}.items():
+        found[f"{VARIABLES}/{key}-8be4df61-93ca-11d2-aa0d-00e098032b8c"] = {"hex": (bytes(4) + value).hex()}
+
+
+def _loader(found: dict[str, Any], path: str, program: str, version: str = "1", prefix: str = "") -> None:
+    """What a capture keeps of a loader: `grub 2.06 /EFI/redhat`."""
+    end = f"\n# prefix: {prefix}" if prefix else ""
+    found.setdefault(path, "loader\n")
+    found[f"/migprep/loaders{path}"] = f"sbat,1,x\n{program},1,{version}\n{end}"
 
 
 def _where(name: str) -> str:

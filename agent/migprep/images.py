@@ -115,7 +115,8 @@ def _argv(place: Root, image: Image, made: str) -> tuple[str, ...]:
         return ("mkinitcpio", "-k", version, "-g", made)
     if image.tool == "mkinitrd":
         if root.exists(place, "/etc/SuSE-release"):
-            return ("mkinitrd", "-k", f"/boot/vmlinuz-{version}", "-i", made)
+            # -B: it would otherwise have update-bootloader(8) write the boot menu anew.
+            return ("mkinitrd", "-B", "-k", f"/boot/vmlinuz-{version}", "-i", made)
         return ("mkinitrd", "-f", made, version)
     raise ActionError(f"{image.path} cannot be rebuilt: there is neither {', '.join(COMMANDS.values())} here")
 

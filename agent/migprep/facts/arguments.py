@@ -53,6 +53,8 @@ DEFAULTS, DROP_INS = "/etc/default/grub", "/etc/default/grub.d/*.cfg"
 #: What a maker of the menu says that sources drop-ins, too: Debian's, and those that come from it.
 SOURCED = "/default/grub.d"
 MAKERS = ("/usr/sbin/grub-mkconfig", "/usr/bin/grub-mkconfig", "/usr/sbin/grub2-mkconfig")
+#: What tells SUSE's release, and the first with images of dracut; before, mkinitrd made them (boot-storage.sh).
+SUSE, DRACUT = "/etc/SuSE-release", 12
 # if [ -e /x ]; then     case $A in     f() {
 BLOCKS = r"(?m)^[ \t]*(?:if|case|for|while|until)\b|[{(][ \t]*$"
 
@@ -395,6 +397,9 @@ def probe(facts: Facts) -> Arguments:
         stores.append(Store(RUNNING, running, _named(RUNNING, "running", cmdline.words(running), block)))
     stores += _menus(facts, block)
     stores += _assigned(root, block)
+    release = re.search(r"(?m)^VERSION = (\d+)", files.text(root, SUSE, 4096) or "")
+    if release and int(release.group(1)) < DRACUT:
+        stores = [_by_links(one) for one in stores]
     if not stores:
         raise Undetermined("no kernel arguments were found: neither /proc/cmdline nor a boot menu")
     unknown = unknown_variables(facts)
@@ -407,6 +412,18 @@ def probe(facts: Facts) -> Arguments:
     return Arguments(
         cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block), unknown, menu
     )
+
+
+def _by_links(store: Store) -> Store:
+    """With the devices to resume from by their links: SUSE's mkinitrd looks up UUIDs for root= alone."""
+
+    def linked(one: Argument) -> Argument:
+        candidate = one.device.candidate
+        if not one.is_resume or isinstance(candidate, Unknown) or not candidate.startswith("UUID="):
+            return one
+        return one._replace(device=one.device._replace(candidate=f"/dev/disk/by-uuid/{candidate[len('UUID=') :]}"))
+
+    return store._replace(arguments=tuple(map(linked, store.arguments)))
 
 
 def _sourced(root: Root, stores: list[Store]) -> tuple[Store, ...]:

@@ -429,7 +429,7 @@ def _is_foreign(root: Root, file: str) -> bool:
 def _lost(root: Root, entries: tuple[MenuEntry, ...]) -> Iterator[Lost]:
     # A copy of configuration alone, without any kernel or modules of one, tells nothing about kernels.
     kernels = any(re.match(r"vmlinu|bzImage|kernel|Image|linux", name) for name in root.names("/boot"))
-    if not (kernels or root.live or root.names("/lib/modules")):
+    if not (kernels or root.live or any(root.names(top) for top in ("/lib/modules", "/usr/lib/modules"))):
         return
     for one in entries:
         if one.is_default and not one.path.lower().endswith(".efi"):

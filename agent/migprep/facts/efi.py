@@ -289,6 +289,9 @@ def _has_menu(root: Root, esp: Esp, grub: Loader) -> bool:
     """
     if not grub.prefix.startswith("/") or grub.decides or "boot/grub.cfg" in esp.files:
         return True
+    # SUSE's grub2-bls has its menu built in, and shows the entries of the partition (sdbootutil).
+    if not any(one.endswith("/grub.cfg") for one in esp.files) and root.names(f"{esp.place}/loader/entries"):
+        return True
     if grub.folder:
         return f"{grub.folder}/grub.cfg" in esp.files
     return files.exists(root, f"{esp.place}{grub.prefix}/grub.cfg")

@@ -196,6 +196,10 @@ class Fstab(NamedTuple):
                 seen.add(entry.mountpoint)
         return tuple(found)
 
+    def is_with_root(self, entry: Entry) -> bool:
+        """Whether it is on the filesystem of the root, so that one comes with the other: subvolumes of btrfs."""
+        return any(one.is_root and one.spec == entry.spec for one in self.entries)
+
     def render(self, items: tuple[Entry, ...]) -> str:
         """The text again, with each of `items` named by its stable candidate."""
         return self._changed({item.line: item.with_spec(item.device.candidate) for item in items})

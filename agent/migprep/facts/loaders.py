@@ -72,7 +72,7 @@ class Loader(NamedTuple):
     @property
     def decides(self) -> bool:
         """Whether GRUB's own script looks for the menu; Debian's signed one goes on with its folder."""
-        return re.search(r"\b(?:search|prefix|configfile)\b", self.script) is not None
+        return re.search(r"\b(?:search|prefix|configfile|blscfg)\b", self.script) is not None
 
 
 UNKNOWN = Loader("")

@@ -118,19 +118,18 @@ class Network(NamedTuple):
 
     @property
     def misdirected(self) -> tuple[Configuration, ...]:
-        """Those that ask for a card here by its name, and for an address that nothing has; nothing else serves it."""
+        """Those that ask for an address that nothing here has, and a card that they may be for is served by nothing."""
         known = {mac for card in self.cards for mac in (card.mac, card.device.permanent_mac, *card.other_macs)}
-        left = {card.name for card in self.cards if not (card.configurations or card.automatic or card.device.master)}
         return tuple(
             one
             for one in self.configurations
-            if one.at_boot and not one.devices and left.intersection(one.selection.names)
+            if one.at_boot and not one.devices
             and one.selection.by_mac and not known.intersection(one.selection.asked_macs)
+            and any(card.has_unexplained_address for card in self.cards if self._may_mean(one, card))
         )  # fmt: skip
 
-    def has_address(self, names: Iterable[str]) -> bool:
-        """Whether a card of one of `names` can be reached now."""
-        return any(card.has_unexplained_address for card in self.cards if card.name in names)
+    def _may_mean(self, one: Configuration, card: Card) -> bool:
+        return card.name in one.selection.names or not one.selection.names and len(self.cards) == 1
 
     @property
     def own_macs(self) -> tuple[str, ...]:
