@@ -46,13 +46,25 @@ class Image(NamedTuple):
         return tuple(name for name in names if self.kernel.module(name))
 
 
+#: Where ostree keeps the kernels of its deployments (ostree-admin-deploy(1)).
+DEPLOYED = "/boot/ostree/"
+
+
+def _is_others(boot: initramfs.Boot) -> bool:
+    """Whether only the way in which it was made can make it anew."""
+    return boot.is_unified or boot.path.startswith(DEPLOYED)
+
+
 def images(facts: Facts, tools: Has) -> tuple[Image, ...]:
-    """The image of every installed kernel that has one, in the order of their versions."""
+    """The image of every installed kernel that has one, in the order of their versions.
+
+    Those of ostree's deployments are none of ours: each lies in a folder that is called after its content.
+    """
     known = facts.initramfs
     found: dict[str, Image] = {}
     for boot in () if isinstance(known, Unknown) else known.boots:
         name = boot.path.rpartition("/")[2]
-        if boot.path and not boot.is_unified and "rescue" not in name and "kdump" not in name:
+        if boot.path and not _is_others(boot) and "rescue" not in name and "kdump" not in name:
             path = root.real(facts.root, boot.path)
             made = "" if isinstance(boot.image, Unknown) else boot.image.tool
             found.setdefault(path, Image(boot.kernel, path, _tool(made, facts, tools), boot.image))
@@ -83,7 +95,11 @@ def _is_poor(image: Image, names: tuple[str, ...]) -> bool:
 def _refuse(facts: Facts, tools: Has) -> None:
     """Say why there is no image to make; a machine without any tool boots without one."""
     known = facts.initramfs
-    unified = [] if isinstance(known, Unknown) else [one.path for one in known.boots if one.is_unified]
+    boots = () if isinstance(known, Unknown) else known.boots
+    unified = [one.path for one in boots if one.is_unified]
+    if any(one.path.startswith(DEPLOYED) for one in boots):
+        command = "rpm-ostree initramfs --enable --arg=--add-drivers --arg='DRIVERS'"
+        raise ActionError(f"the initramfs belongs to a deployment of ostree: {command}")
     if unified:
         raise ActionError(f"{unified[0]} is a unified kernel image, which only the way it was made can make anew")
     if any(map(tools, COMMANDS.values())):
