@@ -244,6 +244,7 @@ class Arguments(NamedTuple):
     root: frozenset[str] | Unknown = frozenset()  # names of the device mounted as root and of all below it
     unknown: Unknown | None = None  # a variable of the menu that may hold what decides
     menu: str = ""  # path of the entry that boots next; "" where no menu tells it
+    lost_subvolumes: tuple[Given, ...] | Unknown = ()  # rootflags= of the next boot with a subvolume that is not there
 
     @property
     def unbalanced(self) -> tuple[Store, ...]:
@@ -410,8 +411,20 @@ def probe(facts: Facts) -> Arguments:
     defaults = _sourced(root, stores)
     menu = next((one.path for one in _entries(facts) if one.is_default), "")
     return Arguments(
-        cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block), unknown, menu
-    )
+        cmdline.words(running or ""), tuple(stores), defaults, next_boot, _root(facts, block), unknown, menu,
+        _lost_subvolumes(facts, next_boot),
+    )  # fmt: skip
+
+
+def _lost_subvolumes(facts: Facts, told: tuple[Given, ...] | Unknown) -> tuple[Given, ...] | Unknown:
+    if isinstance(told, Unknown):
+        return told
+    flags = tuple(one for one in told if one.word.key == "rootflags" and "subvol=" in one.word.value)
+    if not flags:
+        return ()
+    from migprep.facts import subvolumes
+
+    return subvolumes.lost(facts, flags[-1:])
 
 
 def _by_links(store: Store) -> Store:
