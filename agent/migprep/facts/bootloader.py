@@ -52,6 +52,10 @@ class MenuEntry(NamedTuple):
         """As the menu shows it, else its name or its number."""
         return self.entry.title or self.entry.name or f"entry {self.entry.place}"
 
+    def is_searched_in(self, block: Block) -> bool:
+        """Whether its kernel is searched for by the UUID of a file system, and a device has that."""
+        return bool(self.entry.searched and block.reference(f"UUID={self.entry.searched}").devices)
+
 
 class Lost(NamedTuple):
     """A file that the entry that boots next names, and that is not there or holds nothing."""

@@ -24,6 +24,7 @@ class Entry(NamedTuple):
     end: int
     release: str = ""  # of the kernel, where something else than its file name tells
     disk: int = -1  # firmware's number of the disk on which the kernel is looked for; -1 where it is searched for
+    searched: str = ""  # the UUID by which it is searched for first: what is not found leaves `disk` as it was
 
     @property
     def version(self) -> str:
@@ -116,6 +117,13 @@ ROOT = r"[ \t]*(?:set[ \t]+root=|root(?:noverify)?[ \t]+)" + DISK
 SEARCH = r"[ \t]*(?:search\b[^\n]*(?:--set|-s)\b(?!=(?!root\b))|search\.\w+[ \t]+\S+[ \t]+root\b|uuid[ \t])"
 
 
+# search --no-floppy --fs-uuid --set=root --hint-bios=hd1,msdos1  6c1d0f4e-…
+SEARCHED = (
+    r"[ \t]*search(?=.*(?:fs-uuid|fs_uuid|[ \t]-u[ \t])).*?[ \t]"
+    r"(?P<uuid>[0-9A-Fa-f]{4,}(?:-[0-9A-Fa-f]{4,})+)(?=\s|$)"
+)
+
+
 # Compiled when the first menu is read (re keeps what it compiled): most machines have one kind of menu.
 LINUX = (
     r"[ \t]*(?:(?P<linux>linux(?:16|efi)?)|module2?)[ \t]+(?:--\S+[ \t]+)?"
@@ -147,7 +155,7 @@ def grub(text: str) -> Menu:
     levels: list[int] = []
     folders: list[str] = []
     items: list[Item] = []
-    place, disk = "0", -1
+    place, looked = "0", (-1, "")
     for number, offset, line in lines_of(text):
         opened = re.match(ENTRY, line)
         kernel = re.match(LINUX, line)
@@ -161,7 +169,7 @@ def grub(text: str) -> Menu:
             title = next(("".join(word) for word in words), "")
             found = re.search(r"(?:--id|menuentry_id_option)[ \t]+['\"]?([^'\"\s{]+)", opened.group("rest"))
             name = found.group(1) if found else ""
-            place, disk = ">".join([*folders, str(counters[-1])]), -1
+            place, looked = ">".join([*folders, str(counters[-1])]), (-1, "")
             counters[-1] += 1
             inside = re.search(r"[{;][ \t]*" + OTHER, opened.group("rest"))
             is_submenu = opened.group("kind") == "submenu"
@@ -173,12 +181,13 @@ def grub(text: str) -> Menu:
         elif kernel and not is_hypervisor(kernel.group("kernel")):
             args = (offset + kernel.start("args"), _continued(text, offset + kernel.end("args")))
             file = kernel.group("kernel")
-            entries.append(Entry(title, name, place, file, "", number, *args, disk=_disk_of(file, disk)))
+            disk, searched = _disk_of(file, looked)
+            entries.append(Entry(title, name, place, file, "", number, *args, disk=disk, searched=searched))
         elif initrd and entries and not entries[-1].initrd and entries[-1].place == place:
             named = [one for one in initrd.group("paths").split() if not one.startswith("--")]
             entries[-1] = entries[-1]._replace(initrd=main_of(named))
         else:
-            disk = _looked_on(line, disk)
+            looked = _looked_on(line, looked)
             _note(items, place, re.match(r"[ \t]*" + OTHER, line))
         depth += line.count("{") - line.count("${") - line.count("}") + len(re.findall(r"\$\{[^}]*\}", line))
         if levels and depth <= levels[-1] and "}" in line:
@@ -210,16 +219,21 @@ def _continued(text: str, end: int) -> int:
     return end
 
 
-def _looked_on(line: str, disk: int) -> int:
-    """The disk on which files are looked for after a line of GRUB, -1 after a search for their file system."""
+def _looked_on(line: str, place: tuple[int, str]) -> tuple[int, str]:
+    """(disk, UUID) by which files are looked for after a line of GRUB; a disk of -1 after another kind of search."""
     found = re.match(ROOT, line)
-    return int(found.group("number")) if found else -1 if re.match(SEARCH, line) else disk
+    if found:
+        return int(found.group("number")), ""
+    if not re.match(SEARCH, line):
+        return place
+    told = re.search(SEARCHED, line)
+    return (place[0], told.group("uuid")) if told else (-1, "")
 
 
-def _disk_of(kernel: str, disk: int) -> int:
-    """The disk that a kernel's path names itself, else `disk`."""
+def _disk_of(kernel: str, looked: tuple[int, str]) -> tuple[int, str]:
+    """The disk that a kernel's path names itself, else what was `looked` on."""
     found = re.match(DISK, kernel) if kernel.startswith("(") else None
-    return int(found.group("number")) if found else disk
+    return (int(found.group("number")), "") if found else looked
 
 
 def legacy(text: str) -> Menu:
@@ -229,9 +243,9 @@ def legacy(text: str) -> Menu:
     """
     entries: list[Entry] = []
     items: list[Item] = []
-    default, title, count, disk = "0", "", -1, -1
+    default, title, count, looked = "0", "", -1, (-1, "")
     for number, offset, line in lines_of(text):
-        disk = _looked_on(line, disk)
+        looked = _looked_on(line, looked)
         told = re.match(r"[ \t]*(?P<word>[a-z]+)[ \t=]+(?P<rest>.*)", line)
         word, rest = (told.group("word"), told.group("rest").strip()) if told else ("", "")
         kernel = re.match(r"[ \t]*(?:kernel|module)[ \t=]+(?:--\S+[ \t]+)*(?P<kernel>\S+)(?P<args>.*)", line)
@@ -239,7 +253,7 @@ def legacy(text: str) -> Menu:
         other = re.match(r"[ \t]*" + OTHER, line)
         is_open = bool(entries) and entries[-1].place == str(max(count, 0))
         if word == "title":
-            title, count, disk = rest, count + 1, -1
+            title, count, looked = rest, count + 1, (-1, "")
             items.append(Item(title, "", str(count), number))
         elif word == "default":
             default = rest
@@ -252,7 +266,8 @@ def legacy(text: str) -> Menu:
         elif kernel and not is_hypervisor(kernel.group("kernel")):
             args = (offset + kernel.start("args"), offset + kernel.end("args"))
             file = kernel.group("kernel")
-            entries.append(Entry(title, "", str(max(count, 0)), file, "", number, *args, disk=_disk_of(file, disk)))
+            disk = _disk_of(file, looked)[0]
+            entries.append(Entry(title, "", str(max(count, 0)), file, "", number, *args, disk=disk))
         elif kopt:
             entries.append(
                 Entry("kopt", "kopt", "kopt", "", "", number, offset + kopt.start("args"), offset + kopt.end("args"))
