@@ -172,7 +172,11 @@ class Argument(NamedTuple):
     @property
     def candidate(self) -> str:
         """How to name the device instead; the kernel alone, without an initramfs, finds no filesystem UUID."""
-        if isinstance(self.device.devices, Unknown) or self.is_sealed or self.is_copied:
+        return "" if self.is_sealed or self.is_copied else self._lasting
+
+    @property
+    def _lasting(self) -> str:
+        if isinstance(self.device.devices, Unknown):
             return ""
         if not self.has_initrd and self.store == "menu" and len(self.device.devices) == 1:
             partuuid = self.device.devices[0].partuuid
@@ -182,8 +186,7 @@ class Argument(NamedTuple):
     @property
     def expected(self) -> str:
         """What should stand there."""
-        known = not isinstance(self.device.devices, Unknown)
-        wanted = self.candidate or (self.device.candidate if known and (self.is_sealed or self.is_copied) else "")
+        wanted = self._lasting
         told = f"{self.key}={wanted}" if wanted else f"{self.key}= with a UUID or label of the device"
         if self.written:
             told = f"{self.key}={self.written.replace(self.value, wanted)}" if wanted else told

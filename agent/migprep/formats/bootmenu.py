@@ -366,7 +366,8 @@ def bls(text: str, name: str) -> Entry | None:
         initrd = main_of([initrd, *rest.split()]) if word == "initrd" else initrd
         if word == "options":  # several lines count as one; what stands between them names no argument
             line, start, end = line or number, start or offset + found.start("rest"), offset + found.end("rest")
-    release = version.rpartition("@")[2]  # SUSE puts the number of the snapshot first: 1@6.10.5-1-default
+    # SUSE puts the number of the snapshot first, NixOS its own words: 1@6.10.5-1-default, …, Linux Kernel 6.6.41
+    release = version.rpartition("@")[2].rpartition(" ")[2]
     return Entry(title, name, version, kernel, initrd, line or 1, start, end, release) if kernel else None
 
 
