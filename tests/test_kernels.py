@@ -125,3 +125,20 @@ def test_this_machine() -> None:
     kernels = Facts(Tree("/", live=True)).kernels
     assert not isinstance(kernels, Unknown)
     assert all(not one.lacks(("virtio_blk|ahci|nvme|xen_blkfront",)) for one in kernels.kernels)
+
+
+def test_entries_of_the_boot_loader_specification_stand_in_the_order_of_their_names() -> None:
+    def entry(version: str) -> str:
+        return f"title a\nversion {version}\nlinux /vmlinuz-{version}\noptions root=UUID=1\n"
+
+    old, new = "5.14.0-70.el9.x86_64", "5.14.0-503.11.1.el9_5.x86_64"
+    menu = {"/boot/grub2/grub.cfg": "set default=\"${saved_entry}\"\ninsmod blscfg\nblscfg\n"}
+    places = {f"/boot/loader/entries/aaaa-{one}.conf": entry(one) for one in (old, new)}
+    assert default(machine(old, new, **menu, **places)) == new
+    # GRUB compares what stands before the version first: entries of another machine-id may come before all newer ones.
+    other = {f"/boot/loader/entries/bbbb-{old}.conf": entry(old), f"/boot/loader/entries/aaaa-{new}.conf": entry(new)}
+    assert default(machine(old, new, **menu, **other)) == old
+    saved = {"/boot/grub2/grubenv": f"# GRUB Environment Block\nsaved_entry=aaaa-{new}\n#####"}
+    assert default(machine(old, new, **menu, **other, **saved)) == new
+    gone = {"/boot/grub2/grubenv": "# GRUB Environment Block\nsaved_entry=aaaa-9.9.9-1.el9.x86_64\n#####"}
+    assert default(machine(old, new, **menu, **places, **gone)) == new
