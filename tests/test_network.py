@@ -293,7 +293,7 @@ def test_rules_split_over_lines_and_their_removal() -> None:
     text = '# c\nSUBSYSTEM=="net", \\\n  ATTR{address}=="52:54:00:1a:b0:01", NAME="eth0"\nKERNEL=="sda"\n'
     rules = udev_rules.parse(text, "/x")
     assert [(rule.line, rule.name) for rule in rules] == [(2, "eth0"), (4, "")]
-    empty = udev.Udev((), (), (), (), (), 0)
+    empty = udev.Udev((), (), (), (), (), (), 0)
     assert empty.without(text, rules[:1]) == '# c\nKERNEL=="sda"\n'
     assert empty.without(text, ()) == text
 
