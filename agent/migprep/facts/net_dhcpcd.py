@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from migprep.facts.configuration import Configuration, enabled, number, text
 from migprep.facts.selection import Selection
 from migprep.formats.stanzas import split
-from migprep.root import Root
+from migprep.root import Root, exists
 
 PATH = "/etc/dhcpcd.conf"
+#: NixOS' own unit, which names another file.
+NIXOS, OWN = "/etc/NIXOS", "/etc/systemd/system/dhcpcd.service"
 UNITS = ("dhcpcd.service", "dhcpcd5.service", "dhcpcd@.service")
 
 
@@ -57,4 +61,10 @@ def _with(one: Configuration, words: list[str]) -> Configuration:
 
 def read(tree: Root) -> tuple[Configuration, ...]:
     """What dhcpcd does, or () where it is only a client of another tool."""
-    return parse(text(tree, PATH)) if enabled(tree, *UNITS) else ()
+    if not enabled(tree, *UNITS):
+        return ()
+    # ExecStart=/nix/store/…-dhcpcd-10.0.6/sbin/dhcpcd --quiet --config /nix/store/…-dhcpcd.conf
+    unit = text(tree, OWN) if exists(tree, NIXOS) else ""
+    told = re.search(r"(?m)^ExecStart=.*?dhcpcd .*?(?:--config|-f)[ =](\S+)", unit)
+    path = told.group(1) if told else PATH
+    return parse(text(tree, path), path)

@@ -32,7 +32,7 @@ def _rare(tree: Root) -> tuple[Configuration, ...]:
         from migprep.facts import net_wicked
 
         found += net_wicked.read(tree)
-    if root.exists(tree, "/etc/dhcpcd.conf"):
+    if root.exists(tree, "/etc/dhcpcd.conf") or root.exists(tree, "/etc/NIXOS"):
         from migprep.facts import net_dhcpcd
 
         found += net_dhcpcd.read(tree)
