@@ -133,6 +133,13 @@ class Reference(NamedTuple):
         return self.is_content and not self.devices
 
     @property
+    def is_miswritten(self) -> bool:
+        """Whether it is the UUID of a device but for capital and small letters: no link is called so."""
+        value = re.split("[=/]", self.spec)[-1].strip("\"'")
+        known = [text for one in self.devices for text in (one.uuid, one.partuuid)]
+        return value not in known and value.lower() in [text.lower() for text in known]
+
+    @property
     def is_absent(self) -> bool:
         """Names an identifier, a link, a volume or an array that no device of this machine has."""
         if self.is_missing:

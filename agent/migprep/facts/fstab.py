@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from migprep import root as files
 from migprep.facts.block import Block, Kind, Reference, unresolved
+from migprep.facts.kernels import Kernel
+from migprep.facts.modprobe import Denial, Modprobe
+from migprep.facts.stacks import FILESYSTEMS
 from migprep.formats import columns
 from migprep.model import Undetermined, Unknown
 from migprep.root import Root
@@ -25,6 +28,14 @@ SYSTEM = tuple(f"/{one}/" for one in ("bin", "boot", "dev", "efi", "etc", "home"
                                       "root", "run", "sbin", "snap", "sys", "tmp", "usr", "var"))  # fmt: skip
 
 
+#: Drivers of the types that a line may give a filesystem on a disk, as in stacks.FILESYSTEMS.
+DRIVERS = {**FILESYSTEMS, "vfat": "vfat", "msdos": "msdos", "exfat": "exfat", "ntfs3": "ntfs3", "udf": "udf",
+           "iso9660": "isofs", "nilfs2": "nilfs2"}  # fmt: skip
+#: What a filesystem of one type (blkid) may be mounted as besides; a medium may be both of the last two.
+ALSO = {"ext2": ("ext3", "ext4"), "ext3": ("ext2", "ext4"), "vfat": ("msdos", "fat", "umsdos"),
+        "iso9660": ("udf",), "udf": ("iso9660",)}  # fmt: skip
+
+
 class Entry(NamedTuple):
     """One line of fstab(5) that asks for something."""
 
@@ -38,6 +49,7 @@ class Entry(NamedTuple):
     further: tuple[Reference, ...] = ()  # devices that its options name
     path: str = PATH  # of the file: this one, or a unit's
     is_opened: bool = False  # by a table of the device mapper, at boot
+    mounted_as: str = ""  # the type of what is mounted there now, "" when nothing is or that is not known
 
     @property
     def line(self) -> int:
@@ -108,6 +120,24 @@ class Entry(NamedTuple):
         passes = self.text.fields[5] if len(self.text.fields) > 5 else "0"
         return passes.lstrip("0") != "" and self.fstype not in ("xfs", "btrfs")
 
+    @property
+    def is_of_other_type(self) -> bool:
+        """Whether the line says one type of filesystem, and the device has another that it cannot be mounted as."""
+        types = self.fstype.split(",")
+        if isinstance(self.device.devices, Unknown) or not all(one in DRIVERS for one in types):
+            return False
+        found = {one.fstype for one in self.device.devices}
+        if len(found) != 1 or not found <= set(DRIVERS) or self.mounted_as in types:
+            return False
+        return not {*found, *ALSO.get(*found, ())}.intersection(types)  # type: ignore[call-overload]
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """The kernel's driver for its filesystem, where the line or the device tells the type."""
+        found = () if isinstance(self.device.devices, Unknown) else tuple(one.fstype for one in self.device.devices[:1])
+        types = found if self.fstype == "auto" else (self.fstype,)
+        return tuple(DRIVERS[one] for one in types if one in DRIVERS)
+
     def lost_further(self, prefix: str) -> str:
         """The first device that an option names, and that is gone where disks are called `prefix`; "" for none."""
         return next((one.spec for one in self.further if one.breaks_on(prefix)), "")
@@ -157,6 +187,18 @@ class Entry(NamedTuple):
         return self.text.with_field(1, f"{fields[1]} auto {option}")
 
 
+class Barred(NamedTuple):
+    """One mount whose driver something forbids."""
+
+    entry: Entry
+    denial: Denial
+
+    @property
+    def subject(self) -> str:
+        """What is not mounted."""
+        return self.entry.mountpoint
+
+
 class Malformed(NamedTuple):
     """A line that libmount cannot use, and why."""
 
@@ -203,6 +245,22 @@ class Fstab(NamedTuple):
     def render(self, items: tuple[Entry, ...]) -> str:
         """The text again, with each of `items` named by its stable candidate."""
         return self._changed({item.line: item.with_spec(item.device.candidate) for item in items})
+
+    def with_type(self, items: tuple[Entry, ...]) -> str:
+        """The text again, each of `items` with the type that its filesystem has."""
+        return self._changed({item.line: item.text.with_field(2, item.device.devices[0].fstype) for item in items})
+
+    def barred(self, modprobe: Modprobe, kernel: Kernel) -> tuple[Barred, ...]:
+        """What the boot waits for or counts on, and that cannot be mounted: its driver is forbidden.
+
+        The driver of the root is loaded by the initramfs, which goes by the configuration that it holds.
+        """
+        loaded = {driver for one in self.entries if one.is_root for driver in one.drivers}
+        loaded |= {DRIVERS[one.mounted_as] for one in self.entries if one.is_root and one.mounted_as in DRIVERS}
+        wanted = (one for one in self.mounts if one.is_required or one.is_left_out)
+        later = (one for one in wanted if not loaded.issuperset(one.drivers))
+        found = ((one, modprobe.denied_later(one.drivers, kernel)) for one in later)
+        return tuple(Barred(one, denials[0]) for one, denials in found if denials)
 
     def with_option(self, items: tuple[Entry, ...], option: str) -> str:
         """The text again, with one more mount option for each of `items`."""
@@ -256,7 +314,9 @@ def entry(
     named = (option.partition("=") for option in options)
     further = tuple(_reference(_node(value), block) for key, _, value in named if key in OPTION_DEVICES)
     mounted = "" if isinstance(block, Unknown) or isinstance(mounts, Unknown) else _mounted(block, mounts, mountpoint)
-    return Entry(line, spec, mountpoint, fstype, options, device, mounted, further)
+    mount = None if isinstance(mounts, Unknown) else mounts.at(mountpoint)
+    given = Entry(line, spec, mountpoint, fstype, options, device, mounted, further)
+    return given._replace(mounted_as=mount.fstype) if mount else given
 
 
 # x-systemd.requires=/dev/sdb1   x-systemd.requires=dev-sdb1.device
